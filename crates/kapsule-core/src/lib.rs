@@ -1,4 +1,21 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! x
+//! What Kapsule is about, as plain data with its own tests. Nothing here knows D-Bus or Incus.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`name`] | the name of a container |
+//! | [`image`] | image references such as `images:debian/13` |
+//! | [`options`] | the schema of a container's options, their values and the rules between them |
+//! | [`settings`] | the configuration files: what they may say and which one wins |
+//! | [`container`] | what is told about a container: status, mode, what it sees of the host |
+
+pub mod container;
+pub mod image;
+pub mod name;
+pub mod options;
+pub mod settings;
+
+/// The version of Kapsule, from the workspace.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,13 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! The options of a container: one [schema](schema), from which D-Bus, the command line and
+//! settings dialogs take what there is, and the [rules](resolve) between the values.
+
+mod resolve;
+mod schema;
+mod value;
+
+pub use resolve::{Options, OptionsError, ParsedDefaults, parse_image_defaults, resolve};
+pub use schema::{OptionSpec, OptionType, Section, VERSION, find, schema, schema_json};
+pub use value::OptionValue;

@@ -1,0 +1,345 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! From what the caller, the image and the schema say to the options of a container.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{OptionType, OptionValue, find, schema};
+
+/// The options of one container, complete and consistent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// The container has a session bus of its own.
+    pub session_mode: bool,
+    /// The own session bus reaches the host's services.
+    pub dbus_mux: bool,
+    /// The host's file system is visible.
+    pub host_rootfs: bool,
+    /// The owner's home is shared.
+    pub mount_home: bool,
+    /// More host folders, as written by the user (a leading `~/` is kept).
+    pub custom_mounts: Vec<String>,
+    /// Graphics devices are passed on.
+    pub gpu: bool,
+    /// The host's NVIDIA drivers are usable inside.
+    pub nvidia_drivers: bool,
+}
+
+/// Why options were refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// Keys that the schema does not have.
+    #[error("unknown options: {}; known options: {}", .0.join(", "), known_keys().join(", "))]
+    Unknown(Vec<String>),
+    /// A value of another type than the schema's.
+    #[error("option '{key}' must be of type {expected}, but {source_name} gives type {found}")]
+    WrongType {
+        /// The option.
+        key: String,
+        /// The schema's type.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+        /// Who gave it: the caller or the image.
+        source_name: &'static str,
+    },
+    /// An element of an array that is not a text.
+    #[error("element {index} of option '{key}' must be a string")]
+    WrongElement {
+        /// The option.
+        key: String,
+        /// Its place, counted from 0.
+        index: usize,
+    },
+    /// An option that needs another one.
+    #[error(
+        "option '{key}' needs '{needs}', which is off: leave '{key}' out or switch '{needs}' on"
+    )]
+    Requires {
+        /// The option that is on.
+        key: &'static str,
+        /// The option that is off.
+        needs: &'static str,
+    },
+    /// An option that this version does not have yet.
+    #[error("option '{key}' cannot be used: {reason}")]
+    Unavailable {
+        /// The option.
+        key: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+fn known_keys() -> Vec<&'static str> {
+    schema()
+        .iter()
+        .flat_map(|section| section.options)
+        .map(|option| option.key)
+        .collect()
+}
+
+/// What an image says about the options of containers made from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParsedDefaults {
+    /// Values for known options.
+    pub values: BTreeMap<String, OptionValue>,
+    /// Keys that the schema does not have; to be logged and ignored.
+    pub ignored: Vec<String>,
+}
+
+/// Reads the image property with default options: a JSON object. Text that is not one counts as
+/// empty, as an image is not to be unusable for it.
+///
+/// # Errors
+/// When the value of a known option has the wrong type.
+pub fn parse_image_defaults(text: &str) -> Result<ParsedDefaults, OptionsError> {
+    let mut parsed = ParsedDefaults::default();
+    let Ok(Value::Object(entries)) = serde_json::from_str(text) else {
+        return Ok(parsed);
+    };
+    for (key, value) in entries {
+        if find(&key).is_none() {
+            parsed.ignored.push(key);
+            continue;
+        }
+        let value = from_json(&key, &value)?;
+        parsed.values.insert(key, value);
+    }
+    check_types(&parsed.values, "the image")?;
+    Ok(parsed)
+}
+
+fn from_json(key: &str, value: &Value) -> Result<OptionValue, OptionsError> {
+    match value {
+        Value::Bool(on) => Ok(OptionValue::Boolean(*on)),
+        Value::String(text) => Ok(OptionValue::String(text.clone())),
+        Value::Array(elements) => elements
+            .iter()
+            .enumerate()
+            .map(|(index, element)| {
+                element
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| OptionsError::WrongElement {
+                        key: key.to_owned(),
+                        index,
+                    })
+            })
+            .collect::<Result<_, _>>()
+            .map(OptionValue::Array),
+        Value::Null | Value::Number(_) | Value::Object(_) => Err(OptionsError::WrongType {
+            key: key.to_owned(),
+            expected: find(key).map_or("value", |option| option.option_type.as_str()),
+            found: match value {
+                Value::Null => "null",
+                Value::Number(_) => "number",
+                _ => "object",
+            }
+            .to_owned(),
+            source_name: "the image",
+        }),
+    }
+}
+
+fn check_types(
+    values: &BTreeMap<String, OptionValue>,
+    source_name: &'static str,
+) -> Result<(), OptionsError> {
+    for (key, value) in values {
+        let Some(option) = find(key) else { continue };
+        if value.option_type() != option.option_type {
+            return Err(OptionsError::WrongType {
+                key: key.clone(),
+                expected: option.option_type.as_str(),
+                found: value.option_type().as_str().to_owned(),
+                source_name,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Merges: the caller's values win over the image's, these over the schema's.
+///
+/// # Errors
+/// [`OptionsError`] for unknown keys and wrong types of the caller, for options that contradict
+/// each other, and for options that this version does not have.
+pub fn resolve(
+    caller: &BTreeMap<String, OptionValue>,
+    image: &BTreeMap<String, OptionValue>,
+) -> Result<Options, OptionsError> {
+    let unknown: Vec<String> = caller
+        .keys()
+        .filter(|key| find(key).is_none())
+        .cloned()
+        .collect();
+    if !unknown.is_empty() {
+        return Err(OptionsError::Unknown(unknown));
+    }
+    check_types(caller, "the request")?;
+    check_types(image, "the image")?;
+
+    let value = |key: &str| caller.get(key).or_else(|| image.get(key));
+    let boolean = |key: &str| match value(key) {
+        Some(OptionValue::Boolean(on)) => *on,
+        _ => find(key).is_some_and(|option| option.default_on),
+    };
+    let dbus_mux = boolean("dbus_mux");
+    let options = Options {
+        // The multiplexer implies the own bus.
+        session_mode: boolean("session_mode") || dbus_mux,
+        dbus_mux,
+        host_rootfs: boolean("host_rootfs"),
+        mount_home: boolean("mount_home"),
+        custom_mounts: match value("custom_mounts") {
+            Some(OptionValue::Array(paths)) => paths.clone(),
+            _ => Vec::new(),
+        },
+        gpu: boolean("gpu"),
+        nvidia_drivers: boolean("nvidia_drivers"),
+    };
+    if options.dbus_mux && !options.host_rootfs {
+        return Err(OptionsError::Requires {
+            key: "dbus_mux",
+            needs: "host_rootfs",
+        });
+    }
+    if options.nvidia_drivers && !options.gpu {
+        return Err(OptionsError::Requires {
+            key: "nvidia_drivers",
+            needs: "gpu",
+        });
+    }
+    options.check_available()?;
+    Ok(options)
+}
+
+impl Options {
+    /// The values by key of the schema.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, OptionValue> {
+        let boolean = |on: bool| OptionValue::Boolean(on);
+        [
+            ("session_mode", boolean(self.session_mode)),
+            ("dbus_mux", boolean(self.dbus_mux)),
+            ("host_rootfs", boolean(self.host_rootfs)),
+            ("mount_home", boolean(self.mount_home)),
+            (
+                "custom_mounts",
+                OptionValue::Array(self.custom_mounts.clone()),
+            ),
+            ("gpu", boolean(self.gpu)),
+            ("nvidia_drivers", boolean(self.nvidia_drivers)),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+    }
+
+    fn check_available(&self) -> Result<(), OptionsError> {
+        let values = self.to_map();
+        for option in schema().iter().flat_map(|section| section.options) {
+            let on = option.option_type == OptionType::Boolean
+                && values.get(option.key) == Some(&OptionValue::Boolean(true));
+            if let (true, Some(reason)) = (on, option.unavailable) {
+                return Err(OptionsError::Unavailable {
+                    key: option.key,
+                    reason,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(json: &str) -> BTreeMap<String, OptionValue> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn resolve_json(caller: &str, image: &str) -> Result<Options, OptionsError> {
+        resolve(&values(caller), &values(image))
+    }
+
+    #[test]
+    fn the_caller_wins_over_the_image_and_the_image_over_the_schema() {
+        let options = resolve_json(
+            r#"{"mount_home":true}"#,
+            r#"{"mount_home":false,"gpu":false}"#,
+        )
+        .unwrap();
+        assert!(options.mount_home && !options.gpu && options.host_rootfs);
+    }
+
+    #[test]
+    fn every_option_of_the_schema_has_a_value() {
+        let options = resolve_json("{}", "{}").unwrap();
+        assert_eq!(
+            options
+                .to_map()
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+            {
+                let mut keys = known_keys();
+                keys.sort_unstable();
+                keys
+            }
+        );
+        for (key, value) in options.to_map() {
+            assert_eq!(value, find(&key).unwrap().default_value(), "{key}");
+        }
+    }
+
+    #[test]
+    fn refuses_with_a_reason() {
+        let cases = [
+            (r#"{"zzz":true,"aaa":true}"#, "unknown options: aaa, zzz"),
+            (r#"{"gpu":"yes"}"#, "option 'gpu' must be of type boolean"),
+            (
+                r#"{"custom_mounts":true}"#,
+                "option 'custom_mounts' must be of type array",
+            ),
+            (r#"{"nvidia_drivers":true,"gpu":false}"#, "needs 'gpu'"),
+            (
+                r#"{"dbus_mux":true,"host_rootfs":false}"#,
+                "needs 'host_rootfs'",
+            ),
+            (r#"{"dbus_mux":true}"#, "cannot be used"),
+            (r#"{"session_mode":true}"#, "cannot be used"),
+        ];
+        for (caller, text) in cases {
+            let error = resolve_json(caller, "{}").unwrap_err().to_string();
+            assert!(error.contains(text), "{caller}: {error}");
+        }
+    }
+
+    #[test]
+    fn image_defaults_ignore_what_they_cannot_mean_and_refuse_wrong_types() {
+        let parsed = parse_image_defaults(r#"{"gpu":false,"future":1}"#).unwrap();
+        assert_eq!(parsed.values, values(r#"{"gpu":false}"#));
+        assert_eq!(parsed.ignored, ["future"]);
+        for not_an_object in ["", "[]", "nonsense", "3"] {
+            assert_eq!(
+                parse_image_defaults(not_an_object),
+                Ok(ParsedDefaults::default())
+            );
+        }
+        assert!(parse_image_defaults(r#"{"gpu":1}"#).is_err());
+        assert_eq!(
+            parse_image_defaults(r#"{"custom_mounts":["a",2]}"#),
+            Err(OptionsError::WrongElement {
+                key: "custom_mounts".to_owned(),
+                index: 1
+            })
+        );
+    }
+}

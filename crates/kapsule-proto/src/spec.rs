@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! What the agent is told about the container it boots: a JSON file written by the daemon.
+
+use serde::{Deserialize, Serialize};
+
+/// The newest version of [`GuestSpec`] that this code writes and understands.
+pub const SPEC_VERSION: u32 = 1;
+
+/// Who owns the container and how it is to be set up. Applied by the agent at every boot, before
+/// the guest's own init, and idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestSpec {
+    /// [`SPEC_VERSION`] of the writer.
+    pub version: u32,
+    /// Name of the container, which is also its host name.
+    pub container: String,
+    /// The user that the container belongs to.
+    pub owner: Owner,
+    /// The guest runs its own user manager and session bus.
+    #[serde(default)]
+    pub session_mode: bool,
+    /// The host's runtime directory of the owner as seen inside, if it is mounted.
+    #[serde(default)]
+    pub host_runtime_dir: Option<String>,
+}
+
+/// The owner as the guest's account files shall have them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// User id, the same number on the host.
+    pub uid: u32,
+    /// Primary group id, the same number on the host.
+    pub gid: u32,
+    /// Login name.
+    pub name: String,
+    /// Name of the primary group on the host.
+    pub group: String,
+    /// Real name or other comment (GECOS); may be empty.
+    #[serde(default)]
+    pub gecos: String,
+    /// Home directory inside the container, absolute.
+    pub home: String,
+    /// Whether the home is mounted from the host. If not, the guest makes one from `/etc/skel`.
+    pub home_mounted: bool,
+    /// Login shell on the host, absolute; used inside when the guest has it (by path or by name).
+    pub shell: String,
+}
