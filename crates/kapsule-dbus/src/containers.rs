@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+//! `org.kde.kapsule.Containers1`: containers beyond what the first interface can say.
+
+use zbus::{OwnedFd, OwnedObjectPath};
+
+/// On the object `/org/kde/kapsule`. JSON answers are the serialised types of the crate
+/// `kapsule-core`, module `container`: they gain fields over time, which clients ignore.
+#[zbus::proxy(
+    interface = "org.kde.kapsule.Containers1",
+    default_service = "org.kde.kapsule",
+    default_path = "/org/kde/kapsule"
+)]
+pub trait Containers1 {
+    /// Opens a session in a running container (empty name: the default container). Returns the
+    /// container's name and the client's end of the session socket, on which the client talks to
+    /// the agent inside.
+    ///
+    /// Errors: `NotFound`, `NotRunning` (start it first), `AgentUnavailable`.
+    fn open_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
+
+    /// Everything about one container: `ContainerInfo` as JSON.
+    fn get_info(&self, name: &str) -> zbus::Result<String>;
+
+    /// The caller's containers: an array of `ContainerSummary` as JSON.
+    fn list(&self) -> zbus::Result<String>;
+
+    /// Stops (by force without asking its init) and starts a container.
+    fn restart(&self, name: &str, force: bool) -> zbus::Result<OwnedObjectPath>;
+}
