@@ -14,8 +14,8 @@ pub enum ToAgentSession {
     /// Starts the session; the first frame and only once. The descriptors named by
     /// [`Open::stdio`] are attached, in ascending order.
     Open(Open),
-    /// Delivers a signal to the session's foreground process group (terminal) or to the started
-    /// process (no terminal). Linux signal number.
+    /// Delivers a signal to the session's foreground process group (terminal) or to the process
+    /// group of the started process (no terminal). Linux signal number.
     Signal(u8),
 }
 

@@ -11,7 +11,7 @@
 mod channel;
 mod message;
 
-pub use channel::{Channel, ChannelError};
+pub use channel::{Channel, ChannelError, MAX_DESCRIPTORS, MAX_FRAME, Received};
 pub use message::{
     Bytes, Exit, FailedStage, FromAgent, Notice, Open, StdioSet, Terminal, ToAgentSession,
 };
