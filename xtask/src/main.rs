@@ -1,6 +1,23 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! x
+//! Kapsule's developer commands, called as `cargo xtask …`.
 
-fn main() {}
+mod cli;
+mod digest;
+mod dirs;
+mod host;
+mod needs;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::main() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! The command line of `cargo xtask`.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::host;
+use crate::host::exec;
+use crate::host::place::Place;
+use crate::host::state::State;
+use crate::host::users::User;
+
+/// Kapsule's developer commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The sandboxed host: a whole system with systemd and Incus, booted on this machine.
+    #[command(subcommand)]
+    Host(Host),
+}
+
+#[derive(Debug, Subcommand)]
+enum Host {
+    /// Build what is missing, boot the host, and install into it what changed.
+    Up {
+        /// Only boot: neither build nor install Kapsule.
+        #[arg(long)]
+        no_install: bool,
+    },
+    /// Run a command in the host: as root, or in the session of a user.
+    Exec {
+        /// alice (may use sudo), bob (may not), or root.
+        #[arg(long, default_value = "root")]
+        user: String,
+        /// The working directory instead of the user's home.
+        #[arg(long)]
+        cwd: Option<String>,
+        /// With a terminal, also when stdin and stdout are none.
+        #[arg(long, conflicts_with = "no_tty")]
+        tty: bool,
+        /// Without a terminal, also when stdin and stdout are one.
+        #[arg(long)]
+        no_tty: bool,
+        /// Program and arguments.
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// A login shell in the host.
+    Shell {
+        /// alice (may use sudo), bob (may not), or root.
+        #[arg(long, default_value = "alice")]
+        user: String,
+    },
+    /// Shut the host down; its files, boxes included, stay.
+    Down,
+    /// Shut the host down and remove its file system with everything in it.
+    Destroy,
+    /// In the host: serve one command. Started by systemd there.
+    #[command(hide = true)]
+    ExecServer,
+    /// In the host: become a command with a terminal.
+    #[command(hide = true)]
+    ExecTerminal {
+        #[arg(last = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// In the host's network namespace: become systemd-nspawn.
+    #[command(hide = true)]
+    BootInner,
+}
+
+pub(crate) fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Host(command) => run_host(command),
+    }
+}
+
+fn run_host(command: Host) -> Result<ExitCode> {
+    match command {
+        Host::Up { no_install: _ } => {
+            host::up()?;
+        }
+        Host::Exec {
+            user,
+            cwd,
+            tty,
+            no_tty,
+            argv,
+        } => {
+            let tty = tty || (!no_tty && io::stdin().is_terminal() && io::stdout().is_terminal());
+            return exec_in_host(&user, argv, cwd, tty);
+        }
+        Host::Shell { user } => {
+            // The shell that the user has, as login(1) would start it.
+            let argv = ["sh", "-c", r#"exec "${SHELL:-/bin/sh}" -l"#]
+                .map(OsString::from)
+                .to_vec();
+            return exec_in_host(&user, argv, None, true);
+        }
+        Host::Down => host::down()?,
+        Host::Destroy => host::destroy()?,
+        Host::ExecServer => exec::server::serve()?,
+        Host::ExecTerminal { argv } => exec::server::become_command(&argv)?,
+        Host::BootInner => host::boot::inner(&Place::new())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exec_in_host(
+    user: &str,
+    argv: Vec<OsString>,
+    cwd: Option<String>,
+    tty: bool,
+) -> Result<ExitCode> {
+    let state = State::need(&Place::new())?;
+    let status = exec::client::exec(&User::named(user)?.exec_socket(&state), argv, cwd, tty)?;
+    Ok(ExitCode::from(u8::try_from(status).unwrap_or(255)))
+}

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Where the sandboxed host keeps its things, and the lock on them.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::digest::Digest;
+use crate::dirs;
+
+/// The sandboxed host of one cache folder; there is one a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    dir: PathBuf,
+    tag: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let dir = dirs::cache().join("host");
+        let mut digest = Digest::new();
+        digest.add(dir.as_os_str().as_encoded_bytes());
+        let tag = digest.hex()[..4].to_owned();
+        Self { dir, tag }
+    }
+
+    /// Four hexadecimal digits that keep hosts of different cache folders apart.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The sparse file with the btrfs file system.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.dir.join("disk.img")
+    }
+
+    /// Where that file system is mounted on the machine while the host runs.
+    pub(crate) fn mount(&self) -> PathBuf {
+        self.dir.join("fs")
+    }
+
+    /// The host's root: a subvolume of that file system.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.mount().join("root")
+    }
+
+    pub(crate) fn console_log(&self) -> PathBuf {
+        self.dir.join("console.log")
+    }
+
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.dir.join("state.json")
+    }
+
+    /// Name of its control group and network namespace.
+    pub(crate) fn name(&self) -> String {
+        format!("kapsule-{}", self.tag)
+    }
+
+    /// Keeps others from changing the host meanwhile; waits for them. Released when dropped.
+    pub(crate) fn lock(&self) -> Result<File> {
+        if !rustix::process::geteuid().is_root() {
+            bail!(
+                "the sandboxed host needs root: it mounts, and makes namespaces and network devices"
+            );
+        }
+        fs::create_dir_all(&self.dir)
+            .with_context(|| format!("cannot make {}", self.dir.display()))?;
+        let file = File::create(self.dir.join("lock"))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            eprintln!("xtask: waiting for another xtask that works on the host");
+            flock(&file, FlockOperation::LockExclusive)?;
+        }
+        Ok(file)
+    }
+}
