@@ -1,0 +1,132 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! A session without a terminal: three pipes.
+
+use kapsule_proto::session::{Channel, FromAgent, Received, ToAgentSession};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::host_terminal::ContainerMark;
+use super::relay::{End, Relay};
+use super::signals::{self, Signals};
+use super::start::{Pipes, channel_error, io};
+use super::{SessionEnd, SessionError};
+
+/// Signals that are meant for the program and not for its go-between.
+const PASSED_ON: &[Signal] = &[
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+];
+
+/// Relays until the program has ended and what it wrote is delivered.
+pub(super) fn hold(
+    mut channel: Channel,
+    pipes: Pipes,
+    container: &str,
+) -> Result<SessionEnd, SessionError> {
+    let caught = [PASSED_ON, &[Signal::TSTP]].concat();
+    let mut signals = Signals::catch(&caught).map_err(|source| SessionError::Io {
+        what: "catch signals",
+        source,
+    })?;
+    let _mark = ContainerMark::push(container);
+    let mut input = Relay::new(End::Stdin, End::Owned(pipes.stdin));
+    let mut output = Relay::new(End::Owned(pipes.stdout), End::Stdout);
+    let mut errors = Relay::new(End::Owned(pipes.stderr), End::Stderr);
+    let mut ended = None;
+
+    loop {
+        if output.is_over()
+            && errors.is_over()
+            && let Some(end) = ended
+        {
+            return end;
+        }
+        let mut polled = vec![PollFd::new(&signals, PollFlags::IN)];
+        if ended.is_none() {
+            polled.push(PollFd::new(&channel, PollFlags::IN));
+        }
+        let interests = [&input, &output, &errors].map(|relay| relay.before_poll(&mut polled));
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(io("wait for input")(errno)),
+        }
+        let results: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
+        let mut results = results.into_iter();
+
+        let signalled = results.next().is_some_and(|flags| !flags.is_empty());
+        let answered = ended.is_none() && results.next().is_some_and(|flags| !flags.is_empty());
+        for (relay, interest) in [&mut input, &mut output, &mut errors]
+            .into_iter()
+            .zip(interests)
+        {
+            relay.after_poll(interest, &mut results);
+        }
+        if signalled {
+            for signal in signals.pending() {
+                // The program has ended and only its output is being delivered: then it is this
+                // process that is told to go.
+                if ended.is_some() && signal != Signal::TSTP {
+                    return Ok(died_of(signal));
+                }
+                pass_on(&mut channel, signal, container)?;
+            }
+        }
+        if answered && let Some(end) = take_end(&mut channel, container) {
+            ended = Some(end);
+            input.close();
+            output.writer_ended();
+            errors.writer_ended();
+        }
+    }
+}
+
+fn pass_on(channel: &mut Channel, signal: Signal, container: &str) -> Result<(), SessionError> {
+    let mut send = |signal: Signal| {
+        let message = ToAgentSession::Signal(number(signal));
+        channel
+            .send(&message, &[], None)
+            .map_err(|error| channel_error(error, container))
+    };
+    if signal == Signal::TSTP {
+        // The program inside leads a session of its own, in which SIGTSTP would have no effect.
+        send(Signal::STOP)?;
+        signals::stop();
+        send(Signal::CONT)
+    } else {
+        send(signal)
+    }
+}
+
+/// How the session ended, if the agent says so or has gone; `None` while it goes on.
+pub(super) fn take_end(
+    channel: &mut Channel,
+    container: &str,
+) -> Option<Result<SessionEnd, SessionError>> {
+    let container = container.to_owned();
+    match channel.try_recv::<FromAgent>() {
+        Ok(Received::Pending) => None,
+        Ok(Received::Message(FromAgent::Exited(exit), _)) => Some(Ok(exit.into())),
+        Ok(Received::Message(..)) => Some(Err(SessionError::Protocol {
+            container,
+            what: "it said something out of turn",
+        })),
+        Ok(Received::Closed) => Some(Err(SessionError::Lost { container })),
+        Err(error) => Some(Err(channel_error(error, &container))),
+    }
+}
+
+pub(super) fn died_of(signal: Signal) -> SessionEnd {
+    SessionEnd::Signal(number(signal))
+}
+
+pub(super) fn number(signal: Signal) -> u8 {
+    // Linux has 64 signals.
+    u8::try_from(signal.as_raw()).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! A session with a terminal.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use kapsule_proto::session::{Channel, ToAgentSession};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::Signal;
+
+use super::host_terminal::{ContainerMark, RawMode, pass_size};
+use super::relay::{End, Relay};
+use super::signals::{self, Signals};
+use super::start::{channel_error, io};
+use super::with_pipes::{died_of, number, take_end};
+use super::{SessionEnd, SessionError};
+
+const CAUGHT: &[Signal] = &[
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::TSTP,
+    Signal::CONT,
+    Signal::WINCH,
+];
+
+/// Relays until the program has ended and the terminal shows what it wrote.
+pub(super) fn hold(
+    mut channel: Channel,
+    master: OwnedFd,
+    stderr: Option<OwnedFd>,
+    container: &str,
+) -> Result<SessionEnd, SessionError> {
+    let failed = |what| move |source| SessionError::Io { what, source };
+    let mut signals = Signals::catch(CAUGHT).map_err(failed("catch signals"))?;
+    let mut screen = Screen::take(container)?;
+    // It may have changed since it was asked for.
+    pass_size(master.as_fd());
+    let mut input = Relay::new(End::Stdin, End::Shared(master.as_fd()));
+    let mut output = Relay::new(End::Shared(master.as_fd()), End::Stdout);
+    let mut errors = stderr.map(|stderr| Relay::new(End::Owned(stderr), End::Stderr));
+    let mut ended = None;
+
+    loop {
+        if output.is_over()
+            && errors.as_ref().is_none_or(Relay::is_over)
+            && let Some(end) = ended
+        {
+            return end;
+        }
+        if ended.is_none() && (input.source_ended() || output.sink_gone()) {
+            // The user's terminal has gone, whether or not a SIGHUP says so too.
+            return Ok(died_of(Signal::HUP));
+        }
+        let mut polled = vec![PollFd::new(&signals, PollFlags::IN)];
+        if ended.is_none() {
+            polled.push(PollFd::new(&channel, PollFlags::IN));
+        }
+        let input_interest = input.before_poll(&mut polled);
+        let output_interest = output.before_poll(&mut polled);
+        let errors_interest = errors
+            .as_ref()
+            .map(|errors| errors.before_poll(&mut polled));
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(io("wait for input")(errno)),
+        }
+        let results: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
+        let mut results = results.into_iter();
+
+        let signalled = results.next().is_some_and(|flags| !flags.is_empty());
+        let answered = ended.is_none() && results.next().is_some_and(|flags| !flags.is_empty());
+        input.after_poll(input_interest, &mut results);
+        output.after_poll(output_interest, &mut results);
+        if let (Some(errors), Some(interest)) = (&mut errors, errors_interest) {
+            errors.after_poll(interest, &mut results);
+        }
+        if signalled {
+            for signal in signals.pending() {
+                match signal {
+                    Signal::WINCH => pass_size(master.as_fd()),
+                    Signal::CONT => {
+                        screen.retake(container)?;
+                        pass_size(master.as_fd());
+                    }
+                    Signal::TSTP => {
+                        screen.leave();
+                        signals::stop();
+                        screen.retake(container)?;
+                    }
+                    // Dropping the master hangs up the container's terminal, and the agent ends
+                    // what does not go by itself.
+                    Signal::HUP | Signal::TERM => return Ok(died_of(signal)),
+                    _ => {
+                        let message = ToAgentSession::Signal(number(signal));
+                        channel
+                            .send(&message, &[], None)
+                            .map_err(|error| channel_error(error, container))?;
+                    }
+                }
+            }
+        }
+        if answered && let Some(end) = take_end(&mut channel, container) {
+            ended = Some(end);
+            input.close();
+            output.writer_ended();
+            if let Some(errors) = &mut errors {
+                errors.writer_ended();
+            }
+        }
+    }
+}
+
+/// The user's terminal: raw and marked while the session has it. Given back in the order in which
+/// fields are dropped.
+#[derive(Debug)]
+struct Screen {
+    mark: Option<ContainerMark>,
+    raw: Option<RawMode>,
+}
+
+impl Screen {
+    fn take(container: &str) -> Result<Self, SessionError> {
+        Ok(Self {
+            mark: ContainerMark::push(container),
+            raw: Some(RawMode::set().map_err(Self::failed)?),
+        })
+    }
+
+    /// Leaves the terminal to the shell, before this process stops.
+    fn leave(&mut self) {
+        self.mark = None;
+        self.raw = None;
+    }
+
+    /// Takes the terminal again after this process was stopped, however that came.
+    fn retake(&mut self, container: &str) -> Result<(), SessionError> {
+        match &self.raw {
+            // Stopped by SIGSTOP, without a chance to leave: the shell changed the modes.
+            Some(raw) => raw.set_again().map_err(Self::failed)?,
+            None => self.raw = Some(RawMode::set().map_err(Self::failed)?),
+        }
+        if self.mark.is_none() {
+            self.mark = ContainerMark::push(container);
+        }
+        Ok(())
+    }
+
+    fn failed(source: std::io::Error) -> SessionError {
+        SessionError::Io {
+            what: "switch the terminal to raw mode",
+            source,
+        }
+    }
+}
