@@ -40,6 +40,23 @@ pub(crate) struct User {
     pub(crate) shell: PathBuf,
 }
 
+#[cfg(test)]
+impl User {
+    /// A user to test pure functions with; not one of this machine.
+    pub(crate) fn for_tests(uid: u32, gid: u32) -> Self {
+        Self {
+            uid,
+            gid,
+            name: "alice".to_owned(),
+            group: "alice".to_owned(),
+            groups: vec![gid],
+            gecos: String::new(),
+            home: PathBuf::from("/home/alice"),
+            shell: PathBuf::from("/bin/bash"),
+        }
+    }
+}
+
 /// Looks a user up. Does not block; takes at most ten seconds.
 ///
 /// # Errors

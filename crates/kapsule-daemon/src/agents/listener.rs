@@ -1,0 +1,134 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! A container's registration socket.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kapsule_proto::paths::AGENT_SOCKET_FILE;
+use kapsule_proto::registration::{self, Context, Hello, MAX_PACKET, PROTOCOL_VERSION, ToAgent};
+use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
+use tracing::{debug, warn};
+
+use super::Slot;
+use super::registered::Registered;
+use crate::service::ContainerId;
+
+/// How long an agent may take for its first packet.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, so that a lack of descriptors does not turn into a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Makes the socket in the container's folder, in place of one that an earlier daemon left. Only
+/// the owner may connect (and the host's root): no other user of the guest can register.
+pub(super) fn bind(folder: &Path, owner: u32) -> io::Result<UnixSeqpacketListener> {
+    let directory = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_DIRECTORY)
+        .open(folder)?;
+    // An address has at most 107 bytes; the folder of a long name alone can exceed that.
+    let socket = PathBuf::from(format!(
+        "/proc/self/fd/{}/{AGENT_SOCKET_FILE}",
+        directory.as_raw_fd()
+    ));
+    match fs::remove_file(&socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixSeqpacketListener::bind(&socket)?;
+    chown(&socket, Some(owner), None)?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// `O_DIRECTORY` for [`OpenOptionsExt::custom_flags`].
+const O_DIRECTORY: i32 = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
+
+/// Takes registrations for ever. The newest one counts: an agent that was restarted may come back
+/// before the end of the old one is noticed.
+pub(super) async fn serve(id: ContainerId, mut listener: UnixSeqpacketListener, slot: Arc<Slot>) {
+    loop {
+        match listener.accept().await {
+            // One at a time: whoever floods the socket only delays the agent of their own container.
+            Ok(socket) => match register(&id, socket).await {
+                Ok(agent) => {
+                    debug!(container = %id, "agent registered");
+                    take(&slot, Arc::new(agent));
+                }
+                Err(reason) => debug!(container = %id, reason, "registration refused"),
+            },
+            Err(error) => {
+                warn!(container = %id, %error, "cannot accept an agent");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn register(id: &ContainerId, socket: UnixSeqpacket) -> Result<Registered, &'static str> {
+    let peer = socket.peer_cred().map_err(|_| "no credentials")?;
+    if peer.uid() != id.owner {
+        return Err("not the owner");
+    }
+    let context = match tokio::time::timeout(HELLO_LIMIT, hello(&socket)).await {
+        Ok(context) => context?,
+        Err(_) => return Err("said nothing"),
+    };
+    Ok(Registered::new(socket, context))
+}
+
+async fn hello(socket: &UnixSeqpacket) -> Result<Context, &'static str> {
+    let mut packet = [0; MAX_PACKET];
+    let received = socket.recv(&mut packet).await.map_err(|_| "not readable")?;
+    if received.truncated() {
+        return Err("packet too long");
+    }
+    let bytes = packet
+        .get(..received.bytes_read())
+        .ok_or("packet too long")?;
+    let hello: Hello = registration::decode(bytes).map_err(|_| "not a registration")?;
+    let welcome = registration::encode(&ToAgent::Welcome {
+        version: PROTOCOL_VERSION,
+    })
+    .map_err(|_| "no answer")?;
+    socket.send(&welcome).await.map_err(|_| "gone")?;
+    if hello.version != PROTOCOL_VERSION {
+        // It restarts itself from its new binary once it has read the welcome.
+        return Err("another protocol version");
+    }
+    Ok(hello.context)
+}
+
+/// Makes the agent the container's, until it is gone or replaced. A replaced one is dropped at
+/// once, so that a guest cannot use up the daemon's descriptors by registering again and again.
+fn take(slot: &Arc<Slot>, agent: Arc<Registered>) {
+    slot.send_replace(Some(Arc::clone(&agent)));
+    let mut changes = slot.subscribe();
+    let slot = Arc::downgrade(slot);
+    tokio::spawn(async move {
+        let is_mine = |current: &Option<Arc<Registered>>| {
+            current
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, &agent))
+        };
+        tokio::select! {
+            () = agent.gone() => {}
+            _ = changes.wait_for(|current| !is_mine(current)) => return,
+        }
+        if let Some(slot) = slot.upgrade() {
+            slot.send_if_modified(|current| {
+                let mine = is_mine(current);
+                if mine {
+                    *current = None;
+                }
+                mine
+            });
+        }
+    });
+}

@@ -1,0 +1,182 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Making a container: everything is checked before anything is changed, and what was begun is
+//! taken back when it cannot be finished.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use incus::{InstancePatch, InstancePost, InstanceSource, StateChange};
+use kapsule_core::image::ImageRef;
+use kapsule_core::name::ContainerName;
+use kapsule_core::options::{self, OptionValue, Options};
+use kapsule_core::settings::Settings;
+use tracing::warn;
+
+use super::follow::follow;
+use super::images::LocalImage;
+use super::mounts::{self, Origin};
+use super::{ContainerId, Service, devices, incus_error, metadata, spec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Reporter;
+use crate::users::User;
+
+/// What a container is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateRequest {
+    pub(crate) name: ContainerName,
+    pub(crate) image: ImageRef,
+    pub(crate) options: BTreeMap<String, OptionValue>,
+}
+
+/// How long the first boot may take until sessions can be opened. It passes in about a second;
+/// the limit is for machines under heavy load.
+const FIRST_BOOT: Duration = Duration::from_secs(60);
+
+impl Service {
+    /// Makes a container and starts it.
+    ///
+    /// # Errors
+    /// With the reason; then nothing of the container is left.
+    pub(crate) async fn create(
+        &self,
+        owner: &User,
+        settings: &Settings,
+        request: CreateRequest,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let id = ContainerId::new(owner.uid, &request.name);
+        // What can be refused without asking anyone.
+        match options::resolve(&request.options, &BTreeMap::new()) {
+            // Another option of the image may make it right.
+            Ok(_) | Err(options::OptionsError::Requires { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let server = self.server_address(&request.image, settings)?;
+
+        let _alone = self.locks.lock(&id).await;
+        self.check_incus().await?;
+        self.make_room(&id).await?;
+        let asked_for = requested_mounts(&request.options);
+        mounts::check(owner, &asked_for, Origin::Caller).await?;
+
+        let image = self
+            .find_image(owner.uid, &request.image, server, reporter)
+            .await?;
+        let options = merged_options(&request, &image)?;
+        let origin = if asked_for.is_empty() {
+            Origin::Image
+        } else {
+            Origin::Caller
+        };
+        let mounts = mounts::check(owner, &options.custom_mounts, origin).await?;
+        if reporter.is_cancelled() {
+            return Err(Error::cancelled());
+        }
+
+        self.prepare(owner, settings, reporter).await?;
+        let mut post = InstancePost::new(
+            id.name.as_str(),
+            InstanceSource::Fingerprint(image.fingerprint),
+        );
+        post.description = format!("Kapsule container of {}", owner.name);
+        post.config = metadata::new_instance(owner, &request.image, &options);
+        post.devices =
+            devices::new_instance(&id, owner, &options, &mounts, &settings.pool, &self.folders);
+        post.profiles = Some(Vec::new());
+
+        let folder = self.folders.container(&id);
+        spec::write(&folder, &spec::new(&id, owner, &options))?;
+        let made = match self.agents.listen(&id, &folder) {
+            Ok(()) => self.make(&id, &post, reporter).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            self.take_back(&id).await;
+            return Err(error);
+        }
+        reporter.success(format!("Container '{}' is ready", id.name));
+        reporter.containers_changed();
+        Ok(())
+    }
+
+    async fn make(&self, id: &ContainerId, post: &InstancePost, reporter: &Reporter) -> Result<()> {
+        let project = self.project(id.owner);
+        reporter.info(format!("Creating container '{}'", id.name));
+        let operation = project.create_instance(post).await.map_err(incus_error)?;
+        follow(operation, reporter, "Unpacking the image").await?;
+
+        reporter.info(format!("Starting container '{}'", id.name));
+        let start = project
+            .change_state(id.name.as_str(), &StateChange::start())
+            .await
+            .map_err(incus_error)?;
+        follow(start, reporter, "Starting").await?;
+        tokio::select! {
+            ready = self.agents.wait(id, FIRST_BOOT) => if !ready {
+                reporter.warning(format!(
+                    "Container '{}' has started, but nothing inside answers yet: its image may not be fit for Kapsule",
+                    id.name
+                ));
+            },
+            () = reporter.cancelled() => return Err(Error::cancelled()),
+        }
+        let config = [
+            (metadata::STATE.to_owned(), metadata::STATE_READY.to_owned()),
+            (metadata::mapped_key(id.owner), "true".to_owned()),
+        ];
+        let patch = InstancePatch {
+            config: config.into_iter().collect(),
+            ..InstancePatch::default()
+        };
+        project
+            .patch_instance(id.name.as_str(), &patch, None)
+            .await
+            .map_err(incus_error)
+    }
+
+    /// Refuses when the name is taken; removes what an earlier daemon left unfinished.
+    async fn make_room(&self, id: &ContainerId) -> Result<()> {
+        match self.project(id.owner).instance(id.name.as_str()).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(incus_error(error)),
+            Ok(instance) if metadata::is_unfinished(&instance.config) => {
+                self.remove_instance(id).await
+            }
+            Ok(_) => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "a container '{0}' already exists. Choose another name, or delete it with 'kapsule rm {0}'",
+                    id.name
+                ),
+            )),
+        }
+    }
+
+    /// Removes what there is of a container that could not be finished.
+    pub(super) async fn take_back(&self, id: &ContainerId) {
+        if let Err(error) = self.remove_instance(id).await {
+            // The next start of the daemon tries again.
+            warn!(container = %id, %error, "cannot remove an unfinished container");
+            return;
+        }
+        self.agents.forget(id);
+        spec::remove(&self.folders.container(id));
+    }
+}
+
+fn requested_mounts(options: &BTreeMap<String, OptionValue>) -> Vec<String> {
+    match options.get("custom_mounts") {
+        Some(OptionValue::Array(paths)) => paths.clone(),
+        _ => Vec::new(),
+    }
+}
+
+fn merged_options(request: &CreateRequest, image: &LocalImage) -> Result<Options> {
+    let defaults = options::parse_image_defaults(&image.default_options)?;
+    for key in &defaults.ignored {
+        warn!(image = %request.image, key, "the image sets an option that is not known");
+    }
+    Ok(options::resolve(&request.options, &defaults.values)?)
+}

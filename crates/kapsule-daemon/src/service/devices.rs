@@ -1,0 +1,224 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! The devices of an instance: its root disk, its network and what it sees of the host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use kapsule_core::options::Options;
+use sha2::{Digest, Sha256};
+
+use super::place::{ContainerId, Folders, network_name};
+use crate::users::User;
+
+/// Incus devices: name to configuration.
+pub(crate) type Devices = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Longest device name of a custom mount, in characters.
+const MAX_DEVICE_NAME: usize = 63;
+
+/// Where the host's graphics devices are. Without any, a `gpu` device would keep the instance
+/// from starting.
+const GRAPHICS: &str = "/dev/dri";
+
+/// The devices of a new instance. `mounts` are the checked custom mounts, as absolute host paths.
+pub(crate) fn new_instance(
+    id: &ContainerId,
+    owner: &User,
+    options: &Options,
+    mounts: &[PathBuf],
+    pool: &str,
+    folders: &Folders,
+) -> Devices {
+    let mut devices = Devices::new();
+    devices.insert(
+        "root".to_owned(),
+        device([("type", "disk"), ("path", "/"), ("pool", pool)]),
+    );
+    let network = network_name(id.owner);
+    devices.insert(
+        "eth0".to_owned(),
+        device([("type", "nic"), ("name", "eth0"), ("network", &network)]),
+    );
+    devices.insert(
+        "kapsule-agent".to_owned(),
+        read_only(&folders.guest, kapsule_proto::paths::BIN),
+    );
+    devices.insert(
+        "kapsule-run".to_owned(),
+        read_only(&folders.container(id), kapsule_proto::paths::RUN),
+    );
+    if options.gpu && Path::new(GRAPHICS).is_dir() {
+        let gid = owner.gid.to_string();
+        // Owned by the user's group: the guest's group numbers are not the host's.
+        devices.insert(
+            "gpu".to_owned(),
+            device([("type", "gpu"), ("gid", &gid), ("mode", "0660")]),
+        );
+    }
+    if options.host_rootfs {
+        devices.insert(
+            "hostfs".to_owned(),
+            shared(Path::new("/"), Path::new(kapsule_proto::paths::HOST)),
+        );
+    } else {
+        // The parent of the runtime directories and not the user's own: that one is a mount which
+        // goes and comes with their sessions, and has to be followed.
+        let inside = format!("{}/run/user", kapsule_proto::paths::HOST);
+        devices.insert(
+            format!("kapsule-hostrun-{}", owner.uid),
+            shared(Path::new("/run/user"), Path::new(&inside)),
+        );
+    }
+    if options.mount_home {
+        devices.insert(home_device(&owner.name), shared(&owner.home, &owner.home));
+    }
+    for mount in mounts {
+        devices.insert(mount_device(mount), shared(mount, mount));
+    }
+    devices
+}
+
+fn device<const N: usize>(entries: [(&str, &str); N]) -> BTreeMap<String, String> {
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A host folder that shows the same files, with what is mounted below it now and later.
+fn shared(source: &Path, path: &Path) -> BTreeMap<String, String> {
+    device([
+        ("type", "disk"),
+        ("source", &source.to_string_lossy()),
+        ("path", &path.to_string_lossy()),
+        ("recursive", "true"),
+        ("propagation", "rslave"),
+        ("shift", "false"),
+    ])
+}
+
+fn read_only(source: &Path, path: &str) -> BTreeMap<String, String> {
+    device([
+        ("type", "disk"),
+        ("source", &source.to_string_lossy()),
+        ("path", path),
+        ("readonly", "true"),
+        ("shift", "false"),
+    ])
+}
+
+fn home_device(user: &str) -> String {
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = user
+        .chars()
+        .map(safe)
+        .take(MAX_DEVICE_NAME - "kapsule-home-".len())
+        .collect();
+    format!("kapsule-home-{name}")
+}
+
+/// The device name of a custom mount, as existing tools know it: the path with `/` and `.` as
+/// hyphens, or the beginning of its hash where that is too long or could mean two paths.
+fn mount_device(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = text.trim_matches('/');
+    let name = format!("kapsule-mount-{}", plain.replace(['/', '.'], "-"));
+    let simple = plain
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/_".contains(c));
+    if simple && name.len() <= MAX_DEVICE_NAME {
+        return name;
+    }
+    let hash = Sha256::digest(text.as_bytes());
+    let hex: String = hash
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("kapsule-mount-{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kapsule_core::options::resolve;
+
+    use super::*;
+
+    fn devices(options: &str, mounts: &[PathBuf]) -> Devices {
+        let given = serde_json::from_str(options).unwrap();
+        let options = resolve(&given, &BTreeMap::new()).unwrap();
+        let id = ContainerId::new(1000, &"dev".parse().unwrap());
+        let folders = Folders {
+            state: "/var/lib/kapsule".into(),
+            guest: "/usr/lib/kapsule/guest".into(),
+        };
+        new_instance(
+            &id,
+            &User::for_tests(1000, 1000),
+            &options,
+            mounts,
+            "default",
+            &folders,
+        )
+    }
+
+    #[test]
+    fn shares_what_the_options_say_and_no_more() {
+        let all = devices("{}", &["/srv/data".into()]);
+        for name in [
+            "root",
+            "eth0",
+            "kapsule-agent",
+            "kapsule-run",
+            "hostfs",
+            "kapsule-mount-srv-data",
+        ] {
+            assert!(all.contains_key(name), "{name}: {all:?}");
+        }
+        assert!(all.keys().any(|name| name.starts_with("kapsule-home-")));
+        let bare = devices(r#"{"host_rootfs":false,"mount_home":false}"#, &[]);
+        assert!(!bare.contains_key("hostfs"));
+        assert_eq!(bare["kapsule-hostrun-1000"]["source"], "/run/user");
+        assert!(!bare.keys().any(|name| name.starts_with("kapsule-home-")));
+    }
+
+    #[test]
+    fn what_is_the_daemons_is_read_only() {
+        let all = devices("{}", &[]);
+        for name in ["kapsule-agent", "kapsule-run"] {
+            assert_eq!(all[name]["readonly"], "true", "{name}");
+        }
+        assert_eq!(
+            all["kapsule-run"]["source"],
+            "/var/lib/kapsule/containers/1000/dev"
+        );
+    }
+
+    #[test]
+    fn device_names_are_short_and_distinct() {
+        assert_eq!(
+            mount_device(Path::new("/srv/data")),
+            "kapsule-mount-srv-data"
+        );
+        let long = format!("/{}", "x".repeat(100));
+        assert_eq!(
+            mount_device(Path::new(&long)).len(),
+            "kapsule-mount-".len() + 12
+        );
+        assert_ne!(
+            mount_device(Path::new("/a.b")),
+            mount_device(Path::new("/a-b"))
+        );
+        assert_eq!(home_device("a.b@c"), "kapsule-home-a-b-c");
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Importing images from files that the caller opened: the daemon reads no path of theirs.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use incus::{Image, ImageAliasEntry, ImageAliasPut, ImportOptions};
+use kapsule_core::image;
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::follow::follow;
+use super::images::{OWNER_PROPERTY, is_deletable};
+use super::{Service, incus_error};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Reporter;
+
+/// The files of an image, open for reading.
+#[derive(Debug)]
+pub(crate) enum ImportSource {
+    /// Metadata tarball and root file system.
+    Split { metadata: OwnedFd, rootfs: OwnedFd },
+    /// One tarball with both.
+    Unified { tarball: OwnedFd },
+}
+
+/// How often the progress of an upload is shown.
+const TICK: Duration = Duration::from_millis(200);
+
+impl Service {
+    /// Imports an image under an alias. An image of the same user that has the alias is replaced;
+    /// the containers made from it stay.
+    pub(crate) async fn import_image(
+        &self,
+        user: u32,
+        source: ImportSource,
+        alias: &str,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        image::check_alias(alias)?;
+        let replaced = self.replaceable(user, alias).await?;
+        let fingerprint = self.upload(user, source, reporter).await?;
+        self.point_alias(alias, &fingerprint, replaced.is_some())
+            .await?;
+        if let Some(old) =
+            replaced.filter(|old| old.fingerprint != fingerprint && old.aliases.len() == 1)
+        {
+            // Nothing names it any more.
+            let operation = self
+                .incus
+                .delete_image(&old.fingerprint)
+                .await
+                .map_err(incus_error)?;
+            follow(operation, reporter, "Deleting the replaced image").await?;
+        }
+        reporter.success(format!("Image '{alias}' is imported"));
+        Ok(())
+    }
+
+    /// The image that has the alias, which the user must be allowed to replace.
+    async fn replaceable(&self, user: u32, alias: &str) -> Result<Option<Image>> {
+        let images = self.incus.images().await.map_err(incus_error)?;
+        let holder = images
+            .into_iter()
+            .find(|image| image.aliases.iter().any(|held| held.name == alias));
+        match holder {
+            Some(image) if !is_deletable(&image, user) => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "the image alias '{alias}' is taken by another user. Choose another one with --alias"
+                ),
+            )),
+            holder => Ok(holder),
+        }
+    }
+
+    /// Hands the files to Incus and returns the image's fingerprint.
+    async fn upload(&self, user: u32, source: ImportSource, reporter: &Reporter) -> Result<String> {
+        let properties = [(OWNER_PROPERTY.to_owned(), user.to_string())];
+        let options = ImportOptions {
+            properties: properties.into_iter().collect(),
+            ..ImportOptions::default()
+        };
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (upload, total) = match source {
+            ImportSource::Split { metadata, rootfs } => {
+                let (metadata, rootfs) = (
+                    regular(metadata, "metadata")?,
+                    regular(rootfs, "root file system")?,
+                );
+                let total = metadata.1 + rootfs.1;
+                let (metadata, rootfs) = (watch(metadata.0, &seen), watch(rootfs.0, &seen));
+                let incus = self.incus.clone();
+                let send =
+                    async move { incus.import_image_split(metadata, rootfs, &options).await };
+                (
+                    Box::pin(send) as Pin<Box<dyn Future<Output = _> + Send>>,
+                    total,
+                )
+            }
+            ImportSource::Unified { tarball } => {
+                let (tarball, total) = regular(tarball, "image")?;
+                let tarball = watch(tarball, &seen);
+                let incus = self.incus.clone();
+                let send = async move { incus.import_image_unified(tarball, &options).await };
+                (
+                    Box::pin(send) as Pin<Box<dyn Future<Output = _> + Send>>,
+                    total,
+                )
+            }
+        };
+        let operation = send(upload, total, &seen, reporter).await?;
+        match follow(operation, reporter, "Unpacking the image").await {
+            Ok(done) => done.fingerprint().map(str::to_owned).ok_or_else(|| {
+                Error::failed("Incus imported the image and does not tell which one it is")
+            }),
+            // The very same files are there already: Incus' fingerprint is the hash of all bytes.
+            Err(error) if error.message.contains("same fingerprint") => Ok(fingerprint(&seen)),
+            Err(error) => Err(error.context("Incus does not accept the image")),
+        }
+    }
+
+    async fn point_alias(&self, alias: &str, fingerprint: &str, exists: bool) -> Result<()> {
+        let target = fingerprint.to_owned();
+        if exists {
+            let put = ImageAliasPut {
+                target,
+                ..ImageAliasPut::default()
+            };
+            self.incus
+                .update_alias(alias, &put, None)
+                .await
+                .map_err(incus_error)
+        } else {
+            let entry = ImageAliasEntry {
+                name: alias.to_owned(),
+                target,
+                ..ImageAliasEntry::default()
+            };
+            self.incus.create_alias(&entry).await.map_err(incus_error)
+        }
+    }
+}
+
+/// Waits for an upload and shows how far it is. Dropping it on cancel ends the connection, and
+/// with it the upload.
+async fn send(
+    mut upload: Pin<Box<dyn Future<Output = incus::Result<incus::Operation>> + Send>>,
+    total: u64,
+    seen: &Mutex<Seen>,
+    reporter: &Reporter,
+) -> Result<incus::Operation> {
+    let mut progress = reporter.progress("Importing the image", Some(total));
+    let mut tick = tokio::time::interval(TICK);
+    let result = loop {
+        tokio::select! {
+            result = &mut upload => break result.map_err(incus_error),
+            () = reporter.cancelled() => break Err(Error::cancelled()),
+            _ = tick.tick() => progress.update(lock(seen).bytes, 0.0),
+        }
+    };
+    progress.finish(result.is_ok(), String::new());
+    result
+}
+
+/// A descriptor as a file, with its size. Refuses what is not a regular file: reading anything
+/// else could wait for ever.
+fn regular(descriptor: OwnedFd, what: &str) -> Result<(File, u64)> {
+    let file = File::from(descriptor);
+    let metadata = file
+        .metadata()
+        .map_err(|error| Error::invalid(format!("cannot read the {what}: {error}")))?;
+    if !metadata.is_file() {
+        return Err(Error::invalid(format!("the {what} is not a regular file")));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// What has been read so far, over all files.
+#[derive(Default)]
+struct Seen {
+    bytes: u64,
+    hash: Sha256,
+}
+
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fingerprint(seen: &Mutex<Seen>) -> String {
+    let hash = lock(seen).hash.clone().finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A file that is counted and hashed while it is read.
+struct Watched {
+    file: tokio::fs::File,
+    seen: Arc<Mutex<Seen>>,
+}
+
+fn watch(file: File, seen: &Arc<Mutex<Seen>>) -> Watched {
+    Watched {
+        file: tokio::fs::File::from_std(file),
+        seen: Arc::clone(seen),
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.file).poll_read(cx, buffer);
+        if let (Poll::Ready(Ok(())), Some(new)) = (&polled, buffer.filled().get(before..)) {
+            let mut seen = lock(&self.seen);
+            seen.bytes += new.len() as u64;
+            seen.hash.update(new);
+        }
+        polled
+    }
+}

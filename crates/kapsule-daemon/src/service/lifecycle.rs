@@ -1,0 +1,200 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Starting, stopping and deleting.
+
+use std::time::Duration;
+
+use incus::StateChange;
+use kapsule_core::name::ContainerName;
+
+use super::follow::follow;
+use super::{Changed, ContainerId, Service, incus_error, metadata, spec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Reporter;
+use crate::users::User;
+
+/// How long the guest's init may take to stop, in seconds: systemd gives services 90 s.
+const STOP_LIMIT: i64 = 100;
+/// How long after a start sessions should be possible.
+const BOOT_LIMIT: Duration = Duration::from_secs(30);
+
+impl Service {
+    /// Starts a container; does nothing to one that runs.
+    pub(crate) async fn start(
+        &self,
+        owner: &User,
+        name: &ContainerName,
+        reporter: &Reporter,
+    ) -> Result<Changed> {
+        let id = ContainerId::new(owner.uid, name);
+        let _alone = self.locks.lock(&id).await;
+        self.start_locked(&id, owner, reporter).await
+    }
+
+    async fn start_locked(
+        &self,
+        id: &ContainerId,
+        owner: &User,
+        reporter: &Reporter,
+    ) -> Result<Changed> {
+        let instance = self.instance(id).await?;
+        if instance.is_running() {
+            reporter.warning(format!("Container '{}' is already running", id.name));
+            return Ok(Changed::No);
+        }
+        // The user's name or shell may have changed since.
+        let folder = self.folders.container(id);
+        spec::write(
+            &folder,
+            &spec::new(id, owner, &metadata::options(&instance.config)),
+        )?;
+        self.agents.listen(id, &folder)?;
+
+        let change = if instance.status == "Frozen" {
+            StateChange::new(incus::StateAction::Unfreeze)
+        } else {
+            StateChange::start()
+        };
+        let project = self.project(id.owner);
+        let operation = project
+            .change_state(id.name.as_str(), &change)
+            .await
+            .map_err(incus_error)?;
+        follow(operation, reporter, "Starting")
+            .await
+            .map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
+        tokio::select! {
+            ready = self.agents.wait(id, BOOT_LIMIT) => if !ready {
+                reporter.warning(format!("Container '{}' has started, but nothing inside answers yet", id.name));
+            },
+            // Cancelled too late: it runs, and waiting was all that was left.
+            () = reporter.cancelled() => {}
+        }
+        reporter.success(format!("Container '{}' is running", id.name));
+        reporter.containers_changed();
+        Ok(Changed::Yes)
+    }
+
+    /// Stops a container; by force without asking its init.
+    pub(crate) async fn stop(
+        &self,
+        owner: u32,
+        name: &ContainerName,
+        force: bool,
+        reporter: &Reporter,
+    ) -> Result<Changed> {
+        let id = ContainerId::new(owner, name);
+        let _alone = self.locks.lock(&id).await;
+        self.stop_locked(&id, force, reporter).await
+    }
+
+    async fn stop_locked(
+        &self,
+        id: &ContainerId,
+        force: bool,
+        reporter: &Reporter,
+    ) -> Result<Changed> {
+        let instance = self.instance(id).await?;
+        if is_stopped(&instance) {
+            reporter.warning(format!("Container '{}' is not running", id.name));
+            return Ok(Changed::No);
+        }
+        let change = if force {
+            StateChange::kill()
+        } else {
+            StateChange::stop(STOP_LIMIT)
+        };
+        let operation = self
+            .project(id.owner)
+            .change_state(id.name.as_str(), &change)
+            .await
+            .map_err(incus_error)?;
+        follow(operation, reporter, "Stopping").await.map_err(|error| match error.kind {
+            ErrorKind::Failed if !force => Error::failed(format!(
+                "container '{0}' did not stop: {error}. 'kapsule stop --force {0}' stops it without asking",
+                id.name
+            )),
+            _ => error,
+        })?;
+        reporter.success(format!("Container '{}' is stopped", id.name));
+        reporter.containers_changed();
+        Ok(Changed::Yes)
+    }
+
+    /// Stops a container if it runs, and starts it.
+    pub(crate) async fn restart(
+        &self,
+        owner: &User,
+        name: &ContainerName,
+        force: bool,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let id = ContainerId::new(owner.uid, name);
+        let _alone = self.locks.lock(&id).await;
+        let instance = self.instance(&id).await?;
+        if !is_stopped(&instance) {
+            self.stop_locked(&id, force, reporter).await?;
+        }
+        self.start_locked(&id, owner, reporter).await?;
+        Ok(())
+    }
+
+    /// Deletes a container; a running one only by force.
+    pub(crate) async fn delete(
+        &self,
+        owner: u32,
+        name: &ContainerName,
+        force: bool,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let id = ContainerId::new(owner, name);
+        let _alone = self.locks.lock(&id).await;
+        let instance = self.instance(&id).await?;
+        if !is_stopped(&instance) && !force {
+            return Err(Error::failed(format!(
+                "container '{0}' is running. Stop it first with 'kapsule stop {0}', or delete it as it is with 'kapsule rm --force {0}'",
+                id.name
+            )));
+        }
+        self.remove_instance(&id).await?;
+        self.agents.forget(&id);
+        spec::remove(&self.folders.container(&id));
+        reporter.success(format!("Container '{}' is deleted", id.name));
+        reporter.containers_changed();
+        Ok(())
+    }
+
+    /// Kills and deletes an instance; it is fine when there is none.
+    pub(super) async fn remove_instance(&self, id: &ContainerId) -> Result<()> {
+        let project = self.project(id.owner);
+        let gone = |error: incus::Error| {
+            if error.is_not_found() {
+                Ok(())
+            } else {
+                Err(incus_error(error))
+            }
+        };
+        let instance = match project.instance(id.name.as_str()).await {
+            Ok(instance) => instance,
+            Err(error) => return gone(error),
+        };
+        if !is_stopped(&instance)
+            && let Ok(kill) = project
+                .change_state(id.name.as_str(), &StateChange::kill())
+                .await
+        {
+            // It may stop by itself at this very moment; what counts is the delete.
+            let _ = kill.wait().await;
+        }
+        let operation = match project.delete_instance(id.name.as_str()).await {
+            Ok(operation) => operation,
+            Err(error) => return gone(error),
+        };
+        operation.wait().await.map(drop).or_else(gone)
+    }
+}
+
+fn is_stopped(instance: &incus::Instance) -> bool {
+    instance.status == "Stopped"
+}

@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Lists and information.
+
+use kapsule_core::container::{ContainerInfo, ContainerSummary, Mount};
+use kapsule_core::name::ContainerName;
+
+use super::{ContainerId, Service, incus_error, metadata};
+use crate::error::Result;
+
+impl Service {
+    /// A user's containers, by name. One request, however many there are.
+    pub(crate) async fn list(&self, owner: u32) -> Result<Vec<ContainerSummary>> {
+        let instances = match self.project(owner).instances().await {
+            Ok(instances) => instances,
+            // No project: this user never made a container.
+            Err(error) if error.is_not_found() => Vec::new(),
+            Err(error) => return Err(incus_error(error)),
+        };
+        let mut list: Vec<_> = instances.iter().filter_map(finished).collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(list)
+    }
+
+    /// One container as lists show it.
+    pub(crate) async fn summary(
+        &self,
+        owner: u32,
+        name: &ContainerName,
+    ) -> Result<ContainerSummary> {
+        let instance = self.instance(&ContainerId::new(owner, name)).await?;
+        Ok(summary(&instance, name))
+    }
+
+    /// Everything about one container.
+    pub(crate) async fn info(&self, owner: u32, name: &ContainerName) -> Result<ContainerInfo> {
+        let id = ContainerId::new(owner, name);
+        let instance = self.instance(&id).await?;
+        let state = self
+            .project(owner)
+            .state(name.as_str())
+            .await
+            .map_err(incus_error)?;
+        let running = instance.is_running();
+        let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
+        Ok(ContainerInfo {
+            summary: summary(&instance, name),
+            owner,
+            image_reference: metadata::image_reference(&instance.config),
+            options: metadata::options(&instance.config).to_map(),
+            mounts: mounts(&instance),
+            addresses: state
+                .global_addresses()
+                .map(|address| address.address.clone())
+                .collect(),
+            processes: positive(state.processes).filter(|_| running),
+            memory_bytes: positive(state.memory.usage).filter(|_| running),
+            disk_bytes: state.disk.get("root").and_then(|disk| positive(disk.usage)),
+            agent: self.agents.state(&id),
+        })
+    }
+}
+
+fn finished(instance: &incus::Instance) -> Option<ContainerSummary> {
+    let ours = metadata::is_ours(&instance.config) && !metadata::is_unfinished(&instance.config);
+    // Somebody with access to Incus may have put another kind of thing into the project.
+    let name = instance.name.parse().ok().filter(|_| ours)?;
+    Some(summary(instance, &name))
+}
+
+fn summary(instance: &incus::Instance, name: &ContainerName) -> ContainerSummary {
+    let status = if instance.status.is_empty() {
+        "Unknown"
+    } else {
+        &instance.status
+    };
+    ContainerSummary {
+        name: name.clone(),
+        status: status.to_owned(),
+        image: metadata::image_description(&instance.config),
+        created: instance
+            .created_at
+            .map(|time| time.to_string())
+            .unwrap_or_default(),
+        mode: metadata::mode(&instance.config),
+    }
+}
+
+/// The host folders that the user asked for; not those that Kapsule itself needs.
+fn mounts(instance: &incus::Instance) -> Vec<Mount> {
+    let shown = |name: &str| {
+        name == "hostfs"
+            || ["kapsule-home-", "kapsule-mount-", "kapsule-hostrun-"]
+                .iter()
+                .any(|start| name.starts_with(start))
+    };
+    instance
+        .devices
+        .iter()
+        .filter(|(name, _)| shown(name))
+        .filter_map(|(_, device)| {
+            Some(Mount {
+                source: device.get("source")?.clone(),
+                path: device.get("path")?.clone(),
+                readonly: device.get("readonly").is_some_and(|value| value == "true"),
+            })
+        })
+        .collect()
+}

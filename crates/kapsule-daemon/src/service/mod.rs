@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! What is done to containers and images, in terms of users and containers. Knows Incus, knows
+//! nothing of D-Bus.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`place`] | where a container stands: project, network, folders |
+//! | [`metadata`], [`devices`], [`spec`] | what a container consists of, as data |
+//! | [`prepare`], [`subid`], [`subnet`] | what a user needs before their first container |
+//! | [`create`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
+//! | [`session`] | ways into a container |
+//! | [`look`] | lists and information |
+//! | [`images`], [`import`] | images |
+//! | [`follow`] | waiting for Incus, with progress and cancel |
+
+mod create;
+mod devices;
+mod follow;
+mod images;
+mod import;
+mod lifecycle;
+mod locks;
+mod look;
+mod metadata;
+mod mounts;
+mod place;
+mod prepare;
+mod recover;
+mod session;
+mod spec;
+mod subid;
+mod subnet;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use create::CreateRequest;
+pub(crate) use import::ImportSource;
+use kapsule_core::name::ContainerName;
+use locks::Locks;
+pub(crate) use place::ContainerId;
+use place::Folders;
+
+use crate::agents::Agents;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Whether a request found something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Yes,
+    No,
+}
+
+/// Containers and images of all users.
+#[derive(Debug)]
+pub(crate) struct Service {
+    incus: incus::Client,
+    folders: Folders,
+    agents: Agents,
+    locks: Locks,
+    /// Held while something that containers share is made.
+    preparing: tokio::sync::Mutex<()>,
+}
+
+impl Service {
+    /// A service that keeps its files in `state_dir` and finds the agent below `libdir`.
+    pub(crate) fn new(incus: incus::Client, state_dir: PathBuf, libdir: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            incus,
+            folders: Folders {
+                state: state_dir,
+                guest: libdir.join("guest"),
+            },
+            agents: Agents::default(),
+            locks: Locks::default(),
+            preparing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    fn project(&self, owner: u32) -> incus::Project {
+        self.incus.project(&place::project_name(owner))
+    }
+
+    /// The instance of a finished container.
+    async fn instance(&self, id: &ContainerId) -> Result<incus::Instance> {
+        match self.project(id.owner).instance(id.name.as_str()).await {
+            Ok(instance)
+                if metadata::is_ours(&instance.config)
+                    && !metadata::is_unfinished(&instance.config) =>
+            {
+                Ok(instance.value)
+            }
+            Ok(_) => Err(not_found(&id.name)),
+            Err(error) if error.is_not_found() => Err(not_found(&id.name)),
+            Err(error) => Err(incus_error(error)),
+        }
+    }
+}
+
+fn not_found(name: &ContainerName) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!(
+            "there is no container '{name}'. 'kapsule list' shows those you have, 'kapsule create {name}' makes it"
+        ),
+    )
+}
+
+/// What Incus said, as ours.
+fn incus_error(error: incus::Error) -> Error {
+    let kind = if error.is_unreachable() {
+        ErrorKind::IncusUnavailable
+    } else if error.is_not_found() {
+        ErrorKind::NotFound
+    } else if matches!(error, incus::Error::Cancelled { .. }) {
+        ErrorKind::Cancelled
+    } else {
+        ErrorKind::Failed
+    };
+    if error.is_no_space() {
+        return Error::new(
+            kind,
+            format!(
+                "{error}. The storage of containers is full: delete containers or images that you do not need ('kapsule rm', 'kapsule image delete')"
+            ),
+        );
+    }
+    Error::new(kind, error.to_string())
+}
