@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! `kapsule info`
+
+use std::fmt::Write as _;
+
+use clap_complete::ArgValueCandidates;
+use kapsule_core::container::{AgentState, ContainerInfo, Mode};
+use kapsule_core::options::OptionValue;
+use serde_json::Value;
+
+use crate::bus::{Bus, explain};
+use crate::completion;
+use crate::error::{CommandError, ErrorKind};
+use crate::ui;
+
+use super::container_name;
+
+/// Tell about a container, and what it can see of this system
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The container
+    #[arg(add = ArgValueCandidates::new(completion::container_names))]
+    name: String,
+    /// Print JSON: an object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
+    let name = container_name(&args.name)?;
+    let answer = bus
+        .containers()
+        .await?
+        .get_info(name.as_str())
+        .await
+        .map_err(explain)?;
+    if args.json {
+        return ui::json(&parse::<Value>(&answer)?);
+    }
+    ui::data(&render(&parse(&answer)?))
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> {
+    serde_json::from_str(json).map_err(|error| {
+        CommandError::new(ErrorKind::Failed, error).context(
+            "the Kapsule service answered with something that does not describe a container",
+        )
+    })
+}
+
+fn render(info: &ContainerInfo) -> String {
+    let mut text = ui::styled(ui::HEADING, info.summary.name.as_str());
+    text.push('\n');
+    for (label, value) in facts(info) {
+        // A String takes everything.
+        let _ = writeln!(text, "  {label:10}  {}", ui::escape(&value));
+    }
+    let _ = writeln!(
+        text,
+        "\n{}",
+        ui::styled(ui::HEADING, "What it can see of this system")
+    );
+    for line in sees(info) {
+        let _ = writeln!(text, "  {}", ui::escape(&line));
+    }
+    text
+}
+
+fn facts(info: &ContainerInfo) -> Vec<(&'static str, String)> {
+    let summary = &info.summary;
+    let mut facts = vec![("Status", summary.status.clone())];
+    let image = match (summary.image.as_str(), info.image_reference.as_str()) {
+        (image, "") => image.to_owned(),
+        ("", reference) => reference.to_owned(),
+        (image, reference) => format!("{image} ({reference})"),
+    };
+    facts.push(("Image", image));
+    let mut fact = |label, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            facts.push((label, value));
+        }
+    };
+    fact("Created", Some(ui::date(&summary.created)));
+    fact("Addresses", Some(info.addresses.join(", ")));
+    fact("Processes", info.processes.map(|count| count.to_string()));
+    fact("Memory", info.memory_bytes.map(ui::size));
+    fact("Disk", info.disk_bytes.map(ui::size));
+    if summary.is_running() {
+        fact("Sessions", Some(sessions(info.agent).to_owned()));
+    }
+    facts
+}
+
+fn sessions(agent: AgentState) -> &'static str {
+    match agent {
+        AgentState::Absent => "not possible now: nothing inside answers (still booting?)",
+        AgentState::UserManager => "ready, started by the container's own systemd",
+        AgentState::Plain => "ready, started without the container's systemd",
+    }
+}
+
+/// What the container's processes can reach, in words.
+fn sees(info: &ContainerInfo) -> Vec<String> {
+    let on = |key: &str| info.options.get(key) == Some(&OptionValue::Boolean(true));
+    let mut lines = Vec::new();
+    if on("host_rootfs") {
+        lines.push("this system's files, under /.kapsule/host, with your own rights".to_owned());
+    }
+    for mount in &info.mounts {
+        let how = if mount.readonly {
+            "can read"
+        } else {
+            "can read and change"
+        };
+        lines.push(if mount.source == mount.path {
+            format!("{how} {}", mount.source)
+        } else {
+            format!("{how} {}, as {}", mount.source, mount.path)
+        });
+    }
+    if !on("mount_home") {
+        lines.push("not your home folder: it has one of its own".to_owned());
+    }
+    lines.push(
+        if on("gpu") {
+            "the graphics devices, where there are any"
+        } else {
+            "no graphics devices"
+        }
+        .to_owned(),
+    );
+    lines.push(
+        match info.summary.mode {
+            Mode::Default => "no session bus of its own",
+            Mode::Session => "not your session bus: it has one of its own",
+            Mode::DbusMux => "your session bus, through its own",
+        }
+        .to_owned(),
+    );
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = r#"{
+        "name":"dev","status":"Running","image":"Debian 13","created":"2026-11-22T10:00:00+00:00","mode":"Default",
+        "owner":1000,"image_reference":"local:debian",
+        "options":{"host_rootfs":true,"mount_home":true,"gpu":false,"custom_mounts":["/srv"]},
+        "mounts":[{"source":"/home/alice","path":"/home/alice","readonly":false},{"source":"/srv","path":"/mnt","readonly":true}],
+        "addresses":["10.77.0.5"],"processes":23,"memory_bytes":120000000,"disk_bytes":null,"agent":"user-manager"
+    }"#;
+
+    #[test]
+    fn tells_in_words() {
+        let text = anstream::adapter::strip_str(&render(&parse(ANSWER).unwrap())).to_string();
+        for line in [
+            "dev\n",
+            "  Status      Running\n",
+            "  Image       Debian 13 (local:debian)\n",
+            "  Created     2026-11-22\n",
+            "  Addresses   10.77.0.5\n",
+            "  Memory      120.0 MB\n",
+            "  can read and change /home/alice\n",
+            "  can read /srv, as /mnt\n",
+            "  no graphics devices\n",
+        ] {
+            assert!(text.contains(line), "{line:?} in\n{text}");
+        }
+        assert!(!text.contains("Disk"), "{text}");
+        assert!(!text.contains("home of its own"), "{text}");
+    }
+
+    #[test]
+    fn a_stopped_container_has_no_sessions_to_tell_about() {
+        let mut info: ContainerInfo = parse(ANSWER).unwrap();
+        info.summary.status = "Stopped".to_owned();
+        info.agent = AgentState::Absent;
+        assert!(!render(&info).contains("Sessions"));
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! `kapsule start`
+
+use clap_complete::ArgValueCandidates;
+
+use crate::bus::{Bus, run_operation};
+use crate::completion;
+use crate::error::CommandError;
+use crate::ui;
+
+use super::{container_names, for_each};
+
+/// Start containers
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Containers to start
+    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(completion::container_names))]
+    names: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
+    let names = container_names(&args.names)?;
+    for_each(&names, async |name| start(bus, name.as_str()).await).await
+}
+
+/// Starts a container and shows the progress.
+pub(crate) async fn start(bus: &Bus, name: &str) -> Result<(), CommandError> {
+    ui::heading(&format!("Starting container: {name}"));
+    let manager = bus.manager().await?;
+    run_operation(bus, manager.start_container(name))
+        .await
+        .map_err(|error| error.context(format!("cannot start container '{name}'")))
+}
