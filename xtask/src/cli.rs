@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -29,6 +30,31 @@ enum Command {
     /// The sandboxed host: a whole system with systemd and Incus, booted on this machine.
     #[command(subcommand)]
     Host(Host),
+    /// Images of containers, from the recipes in images/.
+    #[command(subcommand)]
+    Image(Image),
+    /// Build Kapsule and install it below a folder, as a packager does.
+    Install {
+        /// Put before each path.
+        #[arg(long, default_value = "/")]
+        destdir: PathBuf,
+        /// Where the installed system has it.
+        #[arg(long, default_value = "/usr")]
+        prefix: PathBuf,
+        /// Cargo profile.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Image {
+    /// Build an image unless it is in the cache, and print the folder it is in.
+    Build {
+        /// A folder in images/.
+        #[arg(default_value = "debian")]
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,6 +89,14 @@ enum Host {
         #[arg(long, default_value = "alice")]
         user: String,
     },
+    /// Build Kapsule, and install it in the running host if something changed.
+    Install,
+    /// Tell whether the host runs, and where its things are. Exit status 3 when it does not run.
+    Status {
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Shut the host down; its files, boxes included, stay.
     Down,
     /// Shut the host down and remove its file system with everything in it.
@@ -84,14 +118,33 @@ enum Host {
 pub(crate) fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Host(command) => run_host(command),
+        Command::Image(Image::Build { name }) => {
+            println!("{}", crate::image::build(&name)?.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Install {
+            destdir,
+            prefix,
+            profile,
+        } => {
+            for path in crate::install::install(&destdir, &prefix, &profile)? {
+                println!("{}", destdir.join(path).display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
 fn run_host(command: Host) -> Result<ExitCode> {
     match command {
-        Host::Up { no_install: _ } => {
+        Host::Up { no_install } => {
             host::up()?;
+            if !no_install {
+                install_in_host()?;
+            }
         }
+        Host::Install => install_in_host()?,
+        Host::Status { json } => return host::status::show(json),
         Host::Exec {
             user,
             cwd,
@@ -127,4 +180,17 @@ fn exec_in_host(
     let state = State::need(&Place::new())?;
     let status = exec::client::exec(&User::named(user)?.exec_socket(&state), argv, cwd, tty)?;
     Ok(ExitCode::from(u8::try_from(status).unwrap_or(255)))
+}
+
+fn install_in_host() -> Result<()> {
+    let changed = host::install::install()?;
+    eprintln!(
+        "xtask: {}",
+        if changed {
+            "installed in the host"
+        } else {
+            "the host has everything as it is here"
+        }
+    );
+    Ok(())
 }

@@ -7,7 +7,10 @@ mod cli;
 mod digest;
 mod dirs;
 mod host;
+mod image;
+mod install;
 mod needs;
+mod programs;
 mod run;
 
 use std::process::ExitCode;

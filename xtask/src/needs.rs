@@ -34,9 +34,6 @@ pub(crate) const BUILD: &[Need] = &[
     ("git", "git"),
 ];
 
-/// For `xtask bench`.
-pub(crate) const BENCH: &[Need] = &[("hyperfine", "hyperfine")];
-
 /// Installs those that miss and says so; does nothing when all are there.
 pub(crate) fn ensure(needs: &[Need]) -> Result<()> {
     let missing: Vec<&str> = needs

@@ -3,15 +3,18 @@
 
 //! The sandboxed host: a whole Debian forky with systemd, D-Bus, polkit, logind and Incus, booted on the
 //! machine without touching it. From the ground up: [`place`] and [`state`] know where it is, [`rootfs`]
-//! and [`disk`] make its files, [`network`] its network, [`boot`] starts it, [`exec`] runs commands in it.
+//! and [`disk`] make its files, [`network`] its network, [`boot`] starts it, [`exec`] runs commands
+//! in it, [`install`] puts Kapsule into it, [`status`] tells how it is.
 
 pub(crate) mod boot;
 pub(crate) mod disk;
 pub(crate) mod exec;
+pub(crate) mod install;
 pub(crate) mod network;
 pub(crate) mod place;
 pub(crate) mod rootfs;
 pub(crate) mod state;
+pub(crate) mod status;
 pub(crate) mod users;
 
 use std::fs;
@@ -43,7 +46,7 @@ pub(crate) fn up() -> Result<State> {
         .map(|user| user.exec_socket(&state))
         .collect();
     boot::wait_until_usable(&place, &state, &sockets)?;
-    let settled = boot::wait_until_settled(&state)?;
+    let settled = boot::system_state(&state, true)?;
     if settled != "running" {
         eprintln!(
             "xtask: the host is {settled}: see `cargo xtask host exec -- systemctl --failed`"

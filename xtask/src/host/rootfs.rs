@@ -19,13 +19,14 @@ const SUITE: &str = "forky";
 /// Options that every mmdebstrap here needs. The suites' `InRelease` may be past their date on a mirror,
 /// and the setting has to stay in the root for a later `apt-get update`.
 pub(crate) const MMDEBSTRAP: &[&str] = &[
-    "--variant=minbase",
     "--aptopt=Acquire::Check-Valid-Until \"false\"",
     "--aptopt=Acquire::Check-Date \"false\"",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
 ];
+
+const VARIANT: &str = "--variant=minbase";
 
 /// alice may use sudo and is an administrator to polkit, bob is not.
 const HOOKS: &[&str] = &[
@@ -52,8 +53,9 @@ pub(crate) fn archive() -> Result<(PathBuf, String)> {
         fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     let include = format!("--include={}", packages(&list).join(","));
     let mut digest = Digest::new();
-    for part in MMDEBSTRAP
+    for part in [VARIANT]
         .iter()
+        .chain(MMDEBSTRAP)
         .chain(HOOKS)
         .chain([&SUITE, &include.as_str()])
     {
@@ -68,7 +70,7 @@ pub(crate) fn archive() -> Result<(PathBuf, String)> {
         // The suffix tells mmdebstrap the format; only a whole archive gets its final name.
         let part = dir.join(format!("part-{}.tar.zst", std::process::id()));
         let made = run(cmd("mmdebstrap", MMDEBSTRAP)
-            .arg(&include)
+            .args([VARIANT, &include])
             .args(HOOKS)
             .arg(SUITE)
             .arg(&part));

@@ -177,7 +177,7 @@ fn relay(socket: &mut UnixStream, master: &OwnedFd) -> Result<i32> {
                 Ok(0) | Err(Errno::IO) if status.is_some() => break,
                 // The command closed its terminal but runs on: its exit status is still to come.
                 Ok(0) | Err(Errno::IO) => status = Some(finished(reply(socket)?.0)?),
-                Ok(count) => write_all(&io::stdout(), &buffer[..count])?,
+                Ok(count) => write_all(io::stdout(), &buffer[..count])?,
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

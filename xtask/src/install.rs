@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! `cargo xtask install`: the packager's rules. One table says what goes where.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::dirs;
+use crate::programs::{Linking, Programs};
+
+/// Where a file comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// A program that cargo builds.
+    Program(&'static str, Linking),
+    /// A file of the checkout, as it is.
+    File(&'static str),
+    /// A file of the checkout in which `@prefix@`, `@bindir@` and `@libdir@` are replaced by the paths of
+    /// the installed system.
+    Template(&'static str),
+    /// All files of a folder of the checkout that end so; the target is a folder.
+    All(&'static str, &'static str),
+    /// A symbolic link to this.
+    Link(&'static str),
+}
+use Source::{All, File, Link, Program, Template};
+
+/// What is installed, and where below the prefix.
+const LAYOUT: &[(Source, &str)] = &[
+    (Program("kapsule", Linking::Static), "bin/kapsule"),
+    (Link("kapsule"), "bin/kap"),
+    (
+        Program("kapsule-daemon", Linking::Dynamic),
+        "lib/kapsule/kapsule-daemon",
+    ),
+    (
+        Program("kapsule-agent", Linking::Static),
+        "lib/kapsule/guest/kapsule-agent",
+    ),
+    (File("data/kapsule.conf"), "lib/kapsule/kapsule.conf"),
+    (
+        Template("data/kapsule-daemon.service.in"),
+        "lib/systemd/system/kapsule-daemon.service",
+    ),
+    (
+        File("data/50-kapsule.preset"),
+        "lib/systemd/system-preset/50-kapsule.preset",
+    ),
+    (
+        File("data/modules-load.conf"),
+        "lib/modules-load.d/kapsule.conf",
+    ),
+    (
+        File("data/org.kde.kapsule.conf"),
+        "share/dbus-1/system.d/org.kde.kapsule.conf",
+    ),
+    (
+        Template("data/org.kde.kapsule.service.in"),
+        "share/dbus-1/system-services/org.kde.kapsule.service",
+    ),
+    (All("data/interfaces", ".xml"), "share/dbus-1/interfaces"),
+    (
+        File("data/org.kde.kapsule.policy"),
+        "share/polkit-1/actions/org.kde.kapsule.policy",
+    ),
+];
+
+/// Builds what is needed and installs everything below `destdir`. Returns the installed paths, relative
+/// to `destdir`.
+pub(crate) fn install(destdir: &Path, prefix: &Path, profile: &str) -> Result<Vec<PathBuf>> {
+    let Ok(inner) = prefix.strip_prefix("/") else {
+        bail!(
+            "the prefix {} must be absolute, for example /usr",
+            prefix.display()
+        );
+    };
+    // Before the long build.
+    let missing = missing_files();
+    if !missing.is_empty() {
+        bail!(
+            "these files of the checkout are missing: {}",
+            missing.join(", ")
+        );
+    }
+    let programs = Programs::build(profile)?;
+    let mut installed = Vec::new();
+    for (source, target) in LAYOUT {
+        let target = inner.join(target);
+        match *source {
+            Program(name, linking) => {
+                put(
+                    &fs::read(programs.path(name, linking))?,
+                    0o755,
+                    destdir,
+                    &target,
+                )?;
+            }
+            File(path) => put(&read(path)?, 0o644, destdir, &target)?,
+            Template(path) => put(
+                fill(&read(path)?, prefix, path)?.as_bytes(),
+                0o644,
+                destdir,
+                &target,
+            )?,
+            Link(to) => {
+                let path = make_way(destdir, &target)?;
+                symlink(to, &path)
+                    .with_context(|| format!("cannot make the link {}", path.display()))?;
+            }
+            All(folder, suffix) => {
+                for name in files_in(folder, suffix) {
+                    let target = target.join(&name);
+                    put(&read(&format!("{folder}/{name}"))?, 0o644, destdir, &target)?;
+                    installed.push(target);
+                }
+                continue;
+            }
+        }
+        installed.push(target);
+    }
+    Ok(installed)
+}
+
+fn missing_files() -> Vec<&'static str> {
+    let is_missing = |source: &Source| match *source {
+        File(path) | Template(path) => (!dirs::workspace().join(path).is_file()).then_some(path),
+        All(folder, suffix) => files_in(folder, suffix).is_empty().then_some(folder),
+        Program(..) | Link(_) => None,
+    };
+    LAYOUT
+        .iter()
+        .filter_map(|(source, _)| is_missing(source))
+        .collect()
+}
+
+fn files_in(folder: &str, suffix: &str) -> Vec<String> {
+    let entries = fs::read_dir(dirs::workspace().join(folder));
+    let mut names: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(suffix))
+        .collect();
+    names.sort();
+    names
+}
+
+fn read(path: &str) -> Result<Vec<u8>> {
+    fs::read(dirs::workspace().join(path)).with_context(|| format!("cannot read {path}"))
+}
+
+/// Replaces the placeholders; one that is unknown is an error, not a broken unit.
+fn fill(template: &[u8], prefix: &Path, path: &str) -> Result<String> {
+    let mut text = std::str::from_utf8(template)
+        .with_context(|| format!("{path} is no text"))?
+        .to_owned();
+    for (placeholder, folder) in [("@prefix@", ""), ("@bindir@", "bin"), ("@libdir@", "lib")] {
+        let value = if folder.is_empty() {
+            prefix.to_owned()
+        } else {
+            prefix.join(folder)
+        };
+        text = text.replace(
+            placeholder,
+            value.to_str().context("the prefix is not UTF-8")?,
+        );
+    }
+    let words: Vec<&str> = text.split('@').collect();
+    let inner = words
+        .get(1..words.len().saturating_sub(1))
+        .unwrap_or_default();
+    let unknown = inner
+        .iter()
+        .find(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
+    if let Some(unknown) = unknown {
+        bail!("{path} has the unknown placeholder @{unknown}@");
+    }
+    Ok(text)
+}
+
+fn put(content: &[u8], mode: u32, destdir: &Path, target: &Path) -> Result<()> {
+    let path = make_way(destdir, target)?;
+    fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+    // Set by hand, since the umask of whoever calls is not the package's.
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+    Ok(())
+}
+
+/// Makes the folder and removes what is in the way; replacing beats overwriting, for programs that run.
+fn make_way(destdir: &Path, target: &Path) -> Result<PathBuf> {
+    let path = destdir.join(target);
+    let folder = path.parent().context("a target without a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if path.symlink_metadata().is_ok() {
+        fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_become_paths() {
+        let text = fill(
+            b"ExecStart=@libdir@/kapsule/kapsule-daemon\n",
+            Path::new("/opt/k"),
+            "x",
+        )
+        .unwrap();
+        assert_eq!(text, "ExecStart=/opt/k/lib/kapsule/kapsule-daemon\n");
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_named() {
+        let error = fill(b"@sysconfdir@/x", Path::new("/usr"), "data/x")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("data/x") && error.contains("@sysconfdir@"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn unit_instances_and_addresses_are_no_placeholders() {
+        assert!(
+            fill(
+                b"After=user@1000.service\nname <a@b.c>\n",
+                Path::new("/usr"),
+                "x"
+            )
+            .is_ok()
+        );
+    }
+}
