@@ -13,5 +13,5 @@ mod reporter;
 pub(crate) use event::{Event, Happening};
 pub(crate) use operation::{Operation, OperationId, OperationKind, OperationSpec, Status};
 pub(crate) use progress::Progress;
-pub(crate) use registry::{LINGER, Operations};
+pub(crate) use registry::Operations;
 pub(crate) use reporter::Reporter;

@@ -53,6 +53,11 @@ impl Reporter {
         )
     }
 
+    /// The operation's number.
+    pub(crate) fn id(&self) -> OperationId {
+        self.operation.id
+    }
+
     /// Neutral.
     pub(crate) fn info(&self, text: impl Into<String>) {
         self.message(MessageType::Info, &text.into());

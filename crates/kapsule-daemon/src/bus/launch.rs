@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! From a method call to a running operation.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use zbus::OwnedObjectPath;
+use zbus::object_server::ResponseDispatchNotifier;
+
+use super::operation::{self, OperationLog1, OperationObject};
+use super::{Shared, signals};
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::ops::{OperationKind, OperationSpec, Reporter};
+use crate::policy::Act;
+
+/// The answer to a method that starts an operation: its path.
+pub(super) type Launched = ResponseDispatchNotifier<OwnedObjectPath>;
+
+/// How long the answer to a call may take to leave. It takes microseconds; this is for a caller
+/// that wants no answer.
+const DISPATCH: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// Makes the operation's object and begins the work when the answer with its path has left.
+    /// Whether the caller may do it is part of the work, so that a refusal comes as any failure.
+    ///
+    /// # Errors
+    /// `LimitExceeded`.
+    pub(super) async fn launch<Work>(
+        self: &Arc<Self>,
+        caller: Caller,
+        act: Act,
+        kind: OperationKind,
+        description: String,
+        target: &str,
+        work: impl FnOnce(Arc<Self>, Reporter) -> Work + Send + 'static,
+    ) -> Result<Launched>
+    where
+        Work: Future<Output = Result<()>> + Send + 'static,
+    {
+        let spec = OperationSpec {
+            kind,
+            description,
+            target: target.to_owned(),
+            owner: caller.uid,
+        };
+        let (open, gate) = oneshot::channel::<()>();
+        let gate = async {
+            gate.await
+                .map_err(|_| Error::failed("it could not be announced on the bus"))
+        };
+        let shared = Arc::clone(self);
+        let operation = self
+            .operations
+            .start(spec, gate, async move |reporter: Reporter| {
+                shared.policy.check(&caller, act, &reporter).await?;
+                work(shared, reporter).await
+            })?;
+
+        let path = operation::path(operation.id)?;
+        let server = self.connection.object_server();
+        let object = OperationObject {
+            shared: Arc::clone(self),
+            operation: Arc::clone(&operation),
+        };
+        server.at(&path, OperationLog1(object.clone())).await?;
+        server.at(&path, object).await?;
+        signals::interfaces_added(self, &operation).await;
+
+        let (answer, left) = ResponseDispatchNotifier::new(OwnedObjectPath::from(path));
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(DISPATCH, left).await;
+            // The operation waits for nothing else, so it cannot be gone.
+            let _ = open.send(());
+        });
+        Ok(answer)
+    }
+}
