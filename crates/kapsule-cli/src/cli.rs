@@ -18,11 +18,11 @@ use crate::exit::{self, Outcome};
 
 const EXAMPLES: &str = "\
 Examples:
-  kap                                        go into the default container, which is made on first use
+  kap                              go into the default container, made on first use
   kapsule create dev --image images:debian/13
-  kapsule enter dev                          a shell in it, in the current directory
-  kapsule enter dev -- make -j4              one command in it; ends with the command's status
-  kapsule list --json | jq '.[].name'
+  kapsule enter dev                a shell in it, in the current directory
+  kapsule enter dev -- make -j4    one command in it, and its exit status
+  kapsule list --json | jq -r '.[].name'
   kapsule rm --force dev";
 
 /// Persistent Linux systems that feel like this one
@@ -63,7 +63,10 @@ enum Command {
 
 /// The command line as data, under the name that this program was called by.
 pub(crate) fn command(program: &'static str) -> clap::Command {
-    Cli::command().name(program).bin_name(program)
+    Cli::command()
+        .name(program)
+        .bin_name(program)
+        .mut_subcommand("enter", |enter| enter.override_usage(enter::usage(program)))
 }
 
 /// `kap` if that is what this program was called, else `kapsule`.

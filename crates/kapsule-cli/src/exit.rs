@@ -23,7 +23,8 @@ Exit status:
   1      it could not be done; the reason is on standard error
   2      the command line was not understood
   130    interrupted with Ctrl-C; unfinished work was cancelled
-`enter` ends with the status of the command, or with
+
+Exit status of enter, if not that of the command:
   125    the container could not be entered
   126    the command was found and could not be executed
   127    the command was not found

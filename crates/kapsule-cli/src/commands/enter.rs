@@ -28,20 +28,17 @@ use super::{config, container_name, create, start};
 /// with an empty one, it is the default container, which is made when it is not there yet; see
 /// `kapsule config`. A container that does not run is started.
 #[derive(Debug, Default, clap::Args)]
-#[command(
-    override_usage = "kapsule enter [OPTIONS] [NAME] [COMMAND [ARG]...]\n       kapsule enter [OPTIONS] [NAME] -- COMMAND [ARG]...",
-    after_help = "\
+#[command(after_help = "\
 Examples:
   kapsule enter dev
   kapsule enter dev -- make -j4
-  kapsule enter -- htop                      in the default container
+  kapsule enter -- htop                    in the default container
   kapsule enter dev --cwd /etc -- ls -l
-  kapsule enter dev -- sh -c 'echo $HOME'    a shell is only there if you ask for one
+  kapsule enter dev -- sh -c 'echo $HOME'  there is a shell only if you ask for one
 
 The command's arguments arrive exactly as they are here. Exit status: that of the command; 125 if
 the container could not be entered, 126 if the command could not be executed, 127 if it was not
-found."
-)]
+found.")]
 pub(crate) struct Args {
     /// The container [default: as configured]
     #[arg(add = ArgValueCandidates::new(completion::container_names))]
@@ -61,6 +58,14 @@ pub(crate) struct Args {
     words: Vec<OsString>,
     #[arg(hide = true, last = true, num_args = 0.., allow_hyphen_values = true)]
     command: Vec<OsString>,
+}
+
+/// clap would show two arguments.
+pub(crate) fn usage(program: &str) -> String {
+    format!(
+        "{program} enter [OPTIONS] [NAME] [COMMAND [ARG]...]\n       \
+         {program} enter [OPTIONS] [NAME] -- COMMAND [ARG]..."
+    )
 }
 
 impl Args {

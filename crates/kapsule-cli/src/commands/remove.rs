@@ -13,10 +13,10 @@ use crate::ui;
 
 use super::{container_names, for_each};
 
-/// Delete containers, with everything in them that is not shared with this system
+/// Delete containers and everything in them
 ///
 /// Folders that a container shares with this system, such as your home, are left alone. Asks
-/// first where there is somebody to ask.
+/// first when it is run from a terminal.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Delete running containers, too, and do not ask

@@ -167,14 +167,17 @@ fn await_start(
 fn tell(notice: Notice, request: &SessionRequest) {
     let container = &request.container;
     match notice {
-        Notice::WorkingDirectory => {
-            let cwd = request.cwd.as_deref().unwrap_or_else(|| "/".as_ref());
-            eprintln!(
+        Notice::WorkingDirectory => match &request.cwd {
+            Some(cwd) => eprintln!(
                 "kapsule: {} does not exist in container `{container}`; starting in the home \
                  directory",
                 cwd.display()
-            );
-        }
+            ),
+            None => eprintln!(
+                "kapsule: your home directory does not exist in container `{container}`; \
+                 starting in /"
+            ),
+        },
         Notice::Shell => eprintln!(
             "kapsule: your shell does not exist in container `{container}`; using /bin/sh"
         ),
