@@ -54,6 +54,9 @@ enum Image {
         /// A folder in images/.
         #[arg(default_value = "debian")]
         name: String,
+        /// Copy it into the running host too, and print the folder there.
+        #[arg(long)]
+        host: bool,
     },
 }
 
@@ -118,8 +121,16 @@ enum Host {
 pub(crate) fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Host(command) => run_host(command),
-        Command::Image(Image::Build { name }) => {
-            println!("{}", crate::image::build(&name)?.display());
+        Command::Image(Image::Build {
+            name,
+            host: in_host,
+        }) => {
+            let folder = if in_host {
+                host::images::provide(&name)?
+            } else {
+                crate::image::build(&name)?
+            };
+            println!("{}", folder.display());
             Ok(ExitCode::SUCCESS)
         }
         Command::Install {

@@ -4,11 +4,12 @@
 //! The sandboxed host: a whole Debian forky with systemd, D-Bus, polkit, logind and Incus, booted on the
 //! machine without touching it. From the ground up: [`place`] and [`state`] know where it is, [`rootfs`]
 //! and [`disk`] make its files, [`network`] its network, [`boot`] starts it, [`exec`] runs commands
-//! in it, [`install`] puts Kapsule into it, [`status`] tells how it is.
+//! in it, [`install`] puts Kapsule and [`images`] puts images into it, [`status`] tells how it is.
 
 pub(crate) mod boot;
 pub(crate) mod disk;
 pub(crate) mod exec;
+pub(crate) mod images;
 pub(crate) mod install;
 pub(crate) mod network;
 pub(crate) mod place;
