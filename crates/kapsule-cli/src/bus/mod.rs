@@ -3,6 +3,7 @@
 
 //! The way to the daemon.
 
+mod event;
 mod failure;
 mod operation;
 

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
-use kapsule_dbus::operation::{MessageType, OperationProxy};
+use kapsule_dbus::operation::OperationProxy;
 use kapsule_dbus::{BUS_NAME, OPERATIONS_PATH};
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::fdo::DBusProxy;
@@ -20,11 +20,10 @@ use zbus::message::Type;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{MatchRule, Message, MessageStream, OwnedObjectPath};
 
+use super::event::{Event, INTERFACE};
 use super::{Bus, explain};
 use crate::error::{CommandError, ErrorKind};
 use crate::ui::ProgressView;
-
-const INTERFACE: &str = "org.kde.kapsule.Operation";
 
 /// Starts an operation with the call `start` and shows its progress until it is over. The first
 /// Ctrl-C cancels it, the second leaves it alone.
@@ -34,28 +33,27 @@ pub(crate) async fn run_operation(
 ) -> Result<(), CommandError> {
     let mut signals = Signals::subscribe(bus).await.map_err(explain)?;
     // Caught from here on: once the call is made there is something to cancel.
-    let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| {
-        CommandError::new(ErrorKind::Failed, error).context("cannot catch Ctrl-C")
-    })?;
-
-    let path = signals.during(start).await.map_err(explain)?;
+    let mut interrupts = Interrupts::catch()?;
+    let path = interrupts
+        .during(signals.during(start))
+        .await?
+        .map_err(explain)?;
     let daemon = signals
         .during(owner(bus))
         .await
         .map_err(|_| daemon_lost())?;
+    if interrupts.count > 0 {
+        cancel(bus, &path);
+    }
 
     let mut view = ProgressView::new();
-    let mut interrupted = false;
     loop {
         let message = tokio::select! {
             message = signals.next() => message.ok_or_else(daemon_lost)?,
-            _ = interrupts.recv() => {
-                if interrupted {
-                    drop(view);
-                    return Err(CommandError::interrupted("left while the work is being cancelled")
-                        .hint("see what has become of it: kapsule list"));
+            () = interrupts.next() => {
+                if interrupts.count > 1 {
+                    return Err(left());
                 }
-                interrupted = true;
                 view.print("Cancelling… (Ctrl-C again to leave at once)");
                 cancel(bus, &path);
                 continue;
@@ -63,17 +61,56 @@ pub(crate) async fn run_operation(
         };
         match Event::of(&message, &path, &daemon) {
             None => {}
-            Some(Event::DaemonLost) => {
-                drop(view);
-                return Err(daemon_lost());
-            }
+            Some(Event::DaemonLost) => return Err(daemon_lost()),
             Some(Event::Completed { success, error }) => {
-                drop(view);
-                return result(success, &error, interrupted);
+                return result(success, &error, interrupts.count > 0);
             }
             Some(Event::Progress(progress)) => progress.show(&mut view),
         }
     }
+}
+
+/// Ctrl-C, counted.
+struct Interrupts {
+    signal: tokio::signal::unix::Signal,
+    count: u32,
+}
+
+impl Interrupts {
+    fn catch() -> Result<Self, CommandError> {
+        let signal = signal(SignalKind::interrupt()).map_err(|error| {
+            CommandError::new(ErrorKind::Failed, error).context("cannot catch Ctrl-C")
+        })?;
+        Ok(Self { signal, count: 0 })
+    }
+
+    async fn next(&mut self) {
+        if self.signal.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        self.count += 1;
+    }
+
+    /// Waits for `work`, or for the second Ctrl-C.
+    async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, CommandError> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                result = &mut work => return Ok(result),
+                () = self.next() => {
+                    if self.count > 1 {
+                        return Err(left());
+                    }
+                    anstream::eprintln!("Cancelling as soon as the service answers… (Ctrl-C again to leave at once)");
+                }
+            }
+        }
+    }
+}
+
+fn left() -> CommandError {
+    CommandError::interrupted("left without waiting for the end of the work")
+        .hint("see what has become of it: kapsule list")
 }
 
 fn result(success: bool, error: &str, interrupted: bool) -> Result<(), CommandError> {
@@ -198,170 +235,9 @@ impl Signals {
     }
 }
 
-#[derive(Debug, PartialEq)]
-enum Event {
-    Progress(Progress),
-    Completed { success: bool, error: String },
-    DaemonLost,
-}
-
-#[derive(Debug, PartialEq)]
-enum Progress {
-    Message(i32, String, i32),
-    Started(String, String, i32, i32),
-    Moved(String, i32),
-    Text(String, String),
-    Completed(String, bool, String),
-}
-
-impl Event {
-    /// What a signal means for the operation at `path` of the daemon `daemon`, if anything.
-    fn of(message: &Message, path: &OwnedObjectPath, daemon: &OwnedUniqueName) -> Option<Self> {
-        let header = message.header();
-        let member = header.member()?.as_str();
-        if member == "NameOwnerChanged" {
-            let body = message.body();
-            let (_, old, _): (&str, &str, &str) = body.deserialize().ok()?;
-            return (old == daemon.as_str()).then_some(Self::DaemonLost);
-        }
-        let ours = header.path().map(|it| it.as_str()) == Some(path.as_str())
-            && header.sender().map(|it| it.as_str()) == Some(daemon.as_str());
-        if !ours {
-            return None;
-        }
-        let body = message.body();
-        let progress = match member {
-            "Completed" => {
-                let (success, error) = body.deserialize().ok()?;
-                return Some(Self::Completed { success, error });
-            }
-            "Message" => {
-                let (message_type, text, level) = body.deserialize().ok()?;
-                Progress::Message(message_type, text, level)
-            }
-            "ProgressStarted" => {
-                let (id, description, total, level) = body.deserialize().ok()?;
-                Progress::Started(id, description, total, level)
-            }
-            "ProgressUpdate" => {
-                let (id, current, _rate): (String, i32, f64) = body.deserialize().ok()?;
-                Progress::Moved(id, current)
-            }
-            "ProgressTextUpdate" => {
-                let (id, text) = body.deserialize().ok()?;
-                Progress::Text(id, text)
-            }
-            "ProgressCompleted" => {
-                let (id, success, message) = body.deserialize().ok()?;
-                Progress::Completed(id, success, message)
-            }
-            _ => return None,
-        };
-        Some(Self::Progress(progress))
-    }
-}
-
-impl Progress {
-    fn show(self, view: &mut ProgressView) {
-        match self {
-            Self::Message(message_type, text, level) => {
-                view.message(MessageType::from_wire(message_type), &text, level);
-            }
-            Self::Started(id, description, total, level) => {
-                view.started(&id, &description, total, level);
-            }
-            Self::Moved(id, current) => view.moved(&id, current),
-            Self::Text(id, text) => view.text(&id, &text),
-            Self::Completed(id, success, message) => view.completed(&id, success, &message),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PATH: &str = "/org/kde/kapsule/operations/7";
-    const DAEMON: &str = ":1.5";
-
-    fn event<B>(sender: &str, path: &str, member: &str, body: &B) -> Option<Event>
-    where
-        B: serde::Serialize + zbus::wire::DynamicType,
-    {
-        let message = Message::signal(path, INTERFACE, member)
-            .sender(sender)
-            .build(body)
-            .unwrap();
-        Event::of(
-            &message,
-            &OwnedObjectPath::try_from(PATH).unwrap(),
-            &OwnedUniqueName::try_from(DAEMON).unwrap(),
-        )
-    }
-
-    #[test]
-    fn only_the_operation_itself_can_end_it() {
-        let over = Some(Event::Completed {
-            success: false,
-            error: "why".to_owned(),
-        });
-        let body = (false, "why");
-        assert_eq!(event(DAEMON, PATH, "Completed", &body), over);
-        assert_eq!(event(":1.6", PATH, "Completed", &body), None);
-        assert_eq!(
-            event(DAEMON, "/org/kde/kapsule/operations/70", "Completed", &body),
-            None
-        );
-        assert_eq!(event(DAEMON, PATH, "Completed", &"malformed"), None);
-    }
-
-    #[test]
-    fn reads_what_the_contract_says() {
-        let progress = |event| match event {
-            Some(Event::Progress(progress)) => progress,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(
-            progress(event(DAEMON, PATH, "Message", &(2, "text", 1))),
-            Progress::Message(2, "text".to_owned(), 1)
-        );
-        assert_eq!(
-            progress(event(
-                DAEMON,
-                PATH,
-                "ProgressStarted",
-                &("3", "Downloading", -1, 1)
-            )),
-            Progress::Started("3".to_owned(), "Downloading".to_owned(), -1, 1)
-        );
-        assert_eq!(
-            progress(event(DAEMON, PATH, "ProgressUpdate", &("3", 12, 0.0))),
-            Progress::Moved("3".to_owned(), 12)
-        );
-        assert_eq!(
-            progress(event(DAEMON, PATH, "ProgressTextUpdate", &("3", "40%"))),
-            Progress::Text("3".to_owned(), "40%".to_owned())
-        );
-        assert_eq!(
-            progress(event(DAEMON, PATH, "ProgressCompleted", &("3", true, ""))),
-            Progress::Completed("3".to_owned(), true, String::new())
-        );
-    }
-
-    #[test]
-    fn notices_that_this_daemon_has_gone_and_not_another_one() {
-        let changed = |old: &str| {
-            event(
-                "org.freedesktop.DBus",
-                "/org/freedesktop/DBus",
-                "NameOwnerChanged",
-                &(BUS_NAME, old, ""),
-            )
-        };
-        assert_eq!(changed(DAEMON), Some(Event::DaemonLost));
-        assert_eq!(changed(":1.4"), None);
-        assert_eq!(changed(""), None);
-    }
 
     #[test]
     fn an_interrupted_operation_is_never_a_success() {

@@ -13,12 +13,17 @@ use crate::ui;
 ///
 /// It is read from ~/.config/kapsule/kapsule.conf, /etc/kapsule/kapsule.conf and
 /// /usr/lib/kapsule/kapsule.conf, key by key; the first one that has a key wins. To change it,
-/// edit the first: [kapsule], then KEY = VALUE.
+/// edit the first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   kapsule config
-  kapsule config default_image")]
+  kapsule config default_image
+
+In the file:
+  [kapsule]
+  default_container = dev
+  default_image = images:debian/13")]
 pub(crate) struct Args {
     /// Print only the value of this key
     key: Option<String>,
