@@ -97,7 +97,6 @@ impl Service {
             return Err(error);
         }
         reporter.success(format!("Container '{}' is ready", id.name));
-        reporter.containers_changed();
         Ok(())
     }
 

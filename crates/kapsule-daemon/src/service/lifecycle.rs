@@ -72,7 +72,6 @@ impl Service {
             () = reporter.cancelled() => {}
         }
         reporter.success(format!("Container '{}' is running", id.name));
-        reporter.containers_changed();
         Ok(Changed::Yes)
     }
 
@@ -118,7 +117,6 @@ impl Service {
             _ => error,
         })?;
         reporter.success(format!("Container '{}' is stopped", id.name));
-        reporter.containers_changed();
         Ok(Changed::Yes)
     }
 
@@ -161,7 +159,6 @@ impl Service {
         self.agents.forget(&id);
         spec::remove(&self.folders.container(&id));
         reporter.success(format!("Container '{}' is deleted", id.name));
-        reporter.containers_changed();
         Ok(())
     }
 

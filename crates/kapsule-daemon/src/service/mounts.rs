@@ -57,11 +57,11 @@ pub(crate) async fn check(user: &User, mounts: &[String], origin: Origin) -> Res
         let wanted = path.clone();
         let found = as_user::run(user, PATIENCE, "looking at a folder to mount", move || {
             if make {
-                std::fs::create_dir_all(&wanted)?;
+                as_user::make_directories(&wanted)?;
             }
             // Opening it is the check that the user may read it; the resolved path is what Incus
             // will mount, so that no symlink is left in it.
-            std::fs::read_dir(&wanted)?;
+            as_user::open_directory(&wanted)?;
             std::fs::canonicalize(&wanted)
         })
         .await?;
