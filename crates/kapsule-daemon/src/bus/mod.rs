@@ -75,3 +75,5 @@ pub(crate) async fn serve(
     Ok(())
 }
 
+#[cfg(test)]
+mod tests;

@@ -13,5 +13,7 @@ mod reporter;
 pub(crate) use event::{Event, Happening};
 pub(crate) use operation::{Operation, OperationId, OperationKind, OperationSpec, Status};
 pub(crate) use progress::Progress;
+#[cfg(test)]
+pub(crate) use registry::LINGER;
 pub(crate) use registry::Operations;
 pub(crate) use reporter::Reporter;
