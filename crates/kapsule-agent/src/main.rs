@@ -1,6 +1,45 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! x
+//! `kapsule-agent`: Kapsule's part inside a container.
+//!
+//! Static and self-contained, so that it runs in any guest. It is delivered read-only from the
+//! host and has three lives:
+//!
+//! | command | who | |
+//! |---|---|---|
+//! | `boot` | pid 1, the guest's root | sets up the owner's account and becomes the guest's init ([`boot`]) |
+//! | `supervise` | the guest's root | keeps `serve` running where there is no systemd ([`supervise`]) |
+//! | `serve` | the container's owner | starts the owner's sessions ([`serve`]) |
 
-fn main() {}
+mod account_file;
+mod arguments;
+mod boot;
+mod files;
+mod serve;
+mod spawn;
+mod supervise;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+
+fn main() -> ExitCode {
+    match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Boot) => boot::boot(),
+        Ok(Command::Supervise) => supervise::supervise(),
+        Ok(Command::Serve(options)) => {
+            let error = serve::serve(&options);
+            eprintln!("kapsule-agent: {error}");
+            ExitCode::FAILURE
+        }
+        Ok(Command::Version) => {
+            println!("kapsule-agent {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            eprintln!("kapsule-agent: {wrong}\n{}", arguments::USAGE);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Reading and writing small files of the guest.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Reads a regular file of at most `limit` bytes. Anything else (a FIFO, a device, a directory)
+/// is an error and is not waited for.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(limit + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > limit {
+        return Err(io::Error::other(format!("longer than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Replaces a file in one step, keeping its mode and owner; a new one gets `mode`. A symbolic link
+/// is followed, so that the link stays. Does nothing if the content is there already.
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let path = &match std::fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let old = match std::fs::symlink_metadata(path) {
+        Ok(old) if old.is_file() => Some(old),
+        // A dangling link, or something that is no file: make way.
+        Ok(old) if old.is_symlink() => {
+            std::fs::remove_file(path)?;
+            None
+        }
+        Ok(_) => return Err(io::Error::other("not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(old) = &old
+        && old.len() == content.len() as u64
+        && std::fs::read(path)? == content
+    {
+        return Ok(());
+    }
+    let new = beside(path)?;
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written =
+        write_new(&new, content, old.as_ref(), mode).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        // The old file is still whole, which is what counts.
+        let _ = std::fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_new(
+    new: &Path,
+    content: &[u8],
+    old: Option<&std::fs::Metadata>,
+    mode: u32,
+) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(new)?;
+    file.write_all(content)?;
+    if let Some(old) = old {
+        std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+    }
+    let mode = old.map_or(mode, |old| old.mode() & 0o7777);
+    file.set_permissions(Permissions::from_mode(mode))?;
+    File::sync_all(&file)
+}
+
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => {
+            let mut hidden = std::ffi::OsString::from(".");
+            hidden.push(name);
+            hidden.push(".kapsule");
+            Ok(parent.join(hidden))
+        }
+        _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_a_link_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join("real");
+        let link = dir.path().join("link");
+        std::fs::write(&real, "old").unwrap();
+        std::fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+
+        replace(&link, b"new", 0o600).unwrap();
+        assert_eq!(std::fs::read(&real).unwrap(), b"new");
+        assert_eq!(real.metadata().unwrap().mode() & 0o7777, 0o640);
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn the_same_content_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        replace(&path, b"x", 0o644).unwrap();
+        let before = path.metadata().unwrap().ino();
+        replace(&path, b"x", 0o644).unwrap();
+        assert_eq!(path.metadata().unwrap().ino(), before);
+        replace(&path, b"y", 0o644).unwrap();
+        assert_ne!(path.metadata().unwrap().ino(), before);
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_read_nor_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(read_limited(dir.path(), 10).is_err());
+        assert!(replace(dir.path(), b"x", 0o644).is_err());
+        assert!(read_limited(Path::new("/dev/zero"), 10).is_err());
+        let long = dir.path().join("long");
+        std::fs::write(&long, "12345678901").unwrap();
+        assert!(read_limited(&long, 10).is_err());
+        assert_eq!(read_limited(&long, 11).unwrap().len(), 11);
+    }
+}
