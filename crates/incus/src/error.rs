@@ -135,10 +135,15 @@ pub enum Error {
 
 impl Error {
     /// The thing asked for does not exist.
+    ///
+    /// An operation that failed tells this only in words, so for those it is a reading of Incus' text.
     pub fn is_not_found(&self) -> bool {
         match self {
             Error::Api { status, .. } => *status == 404,
-            Error::OperationFailed { message, .. } => message.to_lowercase().ends_with("not found"),
+            Error::OperationFailed { message, .. } => {
+                let message = message.to_lowercase();
+                message.ends_with("not found") || message.ends_with("does not exist")
+            }
             _ => false,
         }
     }

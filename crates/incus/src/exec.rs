@@ -223,7 +223,7 @@ impl Project {
                 outputs.await?
             }
         };
-        let status = exit_status(operation.wait().await)?;
+        let status = exit_status(operation.ended().await?)?;
         drop((input, control));
         Ok(ExecOutput {
             status,
@@ -270,28 +270,31 @@ impl Exec {
             ..
         } = self;
         stdin.close().await?;
-        let status = exit_status(operation.wait().await);
+        let status = operation.ended().await.and_then(exit_status);
         drop(control);
         status
     }
 }
 
-/// The exit status an exec operation ended with.
-fn exit_status(ended: Result<OperationInfo>) -> Result<i32> {
-    let info = ended?;
-    match info
+/// The exit status an exec operation ended with. A program that is not there makes the operation fail, and still has
+/// its status, 127, in the metadata; -1 stands for a command that could not be started.
+fn exit_status(ended: OperationInfo) -> Result<i32> {
+    let status = ended
         .metadata
         .get("return")
         .and_then(Value::as_i64)
-        .and_then(|status| i32::try_from(status).ok())
-    {
-        Some(status) => Ok(status),
-        None => Err(Error::OperationFailed {
-            operation: info.id,
-            description: info.description,
-            code: info.status_code.0,
-            message: "Incus told no exit status".to_owned(),
-        }),
+        .and_then(|status| i32::try_from(status).ok());
+    match status {
+        Some(status) if status >= 0 => Ok(status),
+        _ => {
+            let info = ended.outcome()?;
+            Err(Error::OperationFailed {
+                operation: info.id,
+                description: info.description,
+                code: info.status_code.0,
+                message: "Incus told no exit status".to_owned(),
+            })
+        }
     }
 }
 
@@ -399,9 +402,14 @@ mod tests {
 
     #[test]
     fn exit_statuses() {
-        let mut info = OperationInfo::default();
-        assert!(exit_status(Ok(info.clone())).is_err());
-        info.metadata.insert("return".into(), 137.into());
-        assert_eq!(exit_status(Ok(info)).unwrap(), 137);
+        let mut info = OperationInfo {
+            status_code: crate::StatusCode::FAILURE,
+            ..OperationInfo::default()
+        };
+        assert!(exit_status(info.clone()).is_err());
+        info.metadata.insert("return".into(), (-1).into());
+        assert!(exit_status(info.clone()).is_err());
+        info.metadata.insert("return".into(), 127.into());
+        assert_eq!(exit_status(info).unwrap(), 127);
     }
 }

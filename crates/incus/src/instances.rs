@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-//! Instances: list, create, change, delete, start and stop.
+//! Instances: list, create, change, delete.
 
 use hyper::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::transport::{Call, JSON_LIMIT};
+use crate::transport::Call;
 use crate::types::time;
 use crate::{
     Config, Devices, InstanceState, Operation, Project, Result, Snapshot, StatusCode, Versioned,
@@ -229,76 +229,6 @@ pub struct InstancePut {
     pub stateful: bool,
 }
 
-/// What to do with an instance's run state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StateAction {
-    /// Start it.
-    Start,
-    /// Stop it.
-    Stop,
-    /// Stop and start it.
-    Restart,
-    /// Halt all its processes.
-    Freeze,
-    /// Let them go on.
-    Unfreeze,
-}
-
-/// A change of an instance's run state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct StateChange {
-    /// What to do.
-    pub action: StateAction,
-    /// Seconds a clean shutdown may take before the operation fails; -1 for as long as it takes.
-    pub timeout: i64,
-    /// Kill instead of shutting down.
-    pub force: bool,
-    /// Save or restore the processes' memory.
-    pub stateful: bool,
-}
-
-impl StateChange {
-    /// The action with no limit of time, not forced.
-    pub fn new(action: StateAction) -> StateChange {
-        StateChange {
-            action,
-            timeout: -1,
-            force: false,
-            stateful: false,
-        }
-    }
-
-    /// Start.
-    pub fn start() -> StateChange {
-        StateChange::new(StateAction::Start)
-    }
-
-    /// A clean shutdown that fails after `timeout` seconds.
-    pub fn stop(timeout: i64) -> StateChange {
-        StateChange {
-            timeout,
-            ..StateChange::new(StateAction::Stop)
-        }
-    }
-
-    /// Kill.
-    pub fn kill() -> StateChange {
-        StateChange {
-            force: true,
-            ..StateChange::new(StateAction::Stop)
-        }
-    }
-
-    /// A clean restart that fails after `timeout` seconds.
-    pub fn restart(timeout: i64) -> StateChange {
-        StateChange {
-            timeout,
-            ..StateChange::new(StateAction::Restart)
-        }
-    }
-}
-
 impl Project {
     /// All instances.
     ///
@@ -387,47 +317,6 @@ impl Project {
             .start(Call::new(Method::DELETE, &self.path(&["instances", name])?))
             .await
     }
-
-    /// What an instance is doing.
-    ///
-    /// # Errors
-    /// [`is_not_found`](crate::Error::is_not_found) when there is none of that name.
-    pub async fn state(&self, name: &str) -> Result<InstanceState> {
-        Ok(self
-            .client
-            .transport
-            .get(&self.path(&["instances", name, "state"])?)
-            .await?
-            .value)
-    }
-
-    /// Starts, stops, restarts, freezes or unfreezes an instance.
-    ///
-    /// # Errors
-    /// When it does not exist. That it is in that state already shows here or in the operation.
-    pub async fn change_state(&self, name: &str, change: &StateChange) -> Result<Operation> {
-        let call = Call::new(Method::PUT, &self.path(&["instances", name, "state"])?);
-        self.client.start(call.json(change)?).await
-    }
-
-    /// What an instance wrote to its console since it was started. Bytes that are no UTF-8 are replaced.
-    ///
-    /// # Errors
-    /// When the instance, or its log, does not exist.
-    pub async fn console_log(&self, name: &str) -> Result<String> {
-        let path = self
-            .path(&["instances", name, "console"])?
-            .query("type", "log");
-        let mut reply = self
-            .client
-            .transport
-            .send(Call::new(Method::GET, &path))
-            .await?;
-        if !reply.status.is_success() {
-            reply.envelope().await?;
-        }
-        Ok(String::from_utf8_lossy(&reply.bytes(JSON_LIMIT).await?).into_owned())
-    }
 }
 
 #[cfg(test)]
@@ -454,14 +343,6 @@ mod tests {
         assert_eq!(
             serde_json::to_value(InstancePatch::default()).unwrap(),
             json!({})
-        );
-    }
-
-    #[test]
-    fn state_changes() {
-        assert_eq!(
-            serde_json::to_value(StateChange::kill()).unwrap(),
-            json!({"action": "stop", "timeout": -1, "force": true, "stateful": false})
         );
     }
 

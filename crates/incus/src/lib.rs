@@ -13,8 +13,8 @@
 //! | [`error`] | [`Error`] and the questions one asks of it |
 //! | [`operations`] | [`Operation`]: background work, waiting for it, its progress |
 //! | [`events`] | the event stream |
-//! | [`instances`] | list, create, change, delete, start and stop instances |
-//! | [`state`] | what an instance is doing: addresses, memory, disk |
+//! | [`instances`] | list, create, change and delete instances |
+//! | [`state`] | what an instance is doing, its console, starting and stopping it |
 //! | [`exec`] | run a command in an instance |
 //! | [`files`] | read and write files of an instance |
 //! | [`snapshots`] | snapshots of an instance |
@@ -78,15 +78,14 @@ pub use files::{File, FileAttr, FileType, WriteMode};
 pub use images::{CopyOptions, Image, ImageAlias, ImageAliasEntry, ImageAliasPut, ImageSource};
 pub use import::ImportOptions;
 pub use instances::{
-    Instance, InstanceFull, InstancePatch, InstancePost, InstancePut, InstanceSource, StateAction,
-    StateChange,
+    Instance, InstanceFull, InstancePatch, InstancePost, InstancePut, InstanceSource,
 };
-pub use networks::{Network, NetworkPost, NetworkPut, NetworkState};
+pub use networks::{Network, NetworkLease, NetworkPost, NetworkPut, NetworkState};
 pub use operations::{Operation, OperationInfo};
 pub use progress::Progress;
 pub use projects::{ProjectInfo, ProjectPost};
 pub use server::{Server, ServerEnvironment, StorageDriver};
 pub use snapshots::{Snapshot, SnapshotPost};
-pub use state::{InstanceAddress, InstanceNetwork, InstanceState};
+pub use state::{InstanceAddress, InstanceNetwork, InstanceState, StateAction, StateChange};
 pub use storage::{StoragePool, StoragePoolPost, StorageSpace};
 pub use types::{Config, Devices, StatusCode, Versioned};

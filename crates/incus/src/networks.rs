@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::path::ApiPath;
 use crate::state::{InstanceAddress, NetworkCounters};
 use crate::transport::Call;
-use crate::{Client, Config, Result, Versioned};
+use crate::{Client, Config, Project, Result, Versioned};
 
 /// A network as Incus describes it (`Network` in `rest-api.yaml`). Interfaces Incus does not manage are listed too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,23 @@ pub struct NetworkState {
     /// `broadcast`, `loopback` …
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+/// An address given to an instance of a network (`NetworkLease` in `rest-api.yaml`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkLease {
+    /// The name of the instance, or what it called itself when it asked for the address.
+    pub hostname: String,
+    /// The hardware address.
+    pub hwaddr: String,
+    /// The address.
+    pub address: String,
+    /// `static`, `dynamic` or `gateway`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The cluster member that gave it.
+    pub location: String,
 }
 
 impl Client {
@@ -142,5 +159,18 @@ impl Client {
             .get(&ApiPath::new(&["networks", name, "state"])?)
             .await?
             .value)
+    }
+}
+
+impl Project {
+    /// The addresses that instances of this project have on a network: those set for them, and those its DHCP server
+    /// gave out. They are known also where the host cannot look into network namespaces, and
+    /// [`InstanceState`](crate::InstanceState) has no interfaces. In the network's own project, its gateway is listed.
+    ///
+    /// # Errors
+    /// When the network does not exist, or is not one that Incus manages.
+    pub async fn network_leases(&self, network: &str) -> Result<Vec<NetworkLease>> {
+        let path = self.path(&["networks", network, "leases"])?;
+        Ok(self.client.transport.get(&path).await?.value)
     }
 }

@@ -68,7 +68,7 @@ impl OperationInfo {
     }
 
     /// The outcome of an operation that has ended.
-    fn outcome(self) -> Result<OperationInfo> {
+    pub(crate) fn outcome(self) -> Result<OperationInfo> {
         match self.status_code {
             StatusCode::SUCCESS => Ok(self),
             StatusCode::CANCELLED => Err(Error::Cancelled {
@@ -154,7 +154,7 @@ impl Operation {
     }
 
     /// The operation after its end, however it ended.
-    async fn ended(&self) -> Result<OperationInfo> {
+    pub(crate) async fn ended(&self) -> Result<OperationInfo> {
         if self.info.status_code.is_final() {
             return Ok(self.info.clone());
         }
