@@ -33,6 +33,12 @@ enum Command {
     /// Images of containers, from the recipes in images/.
     #[command(subcommand)]
     Image(Image),
+    /// Run every check and every test: unit, against a real Incus, and in the sandboxed host.
+    Test {
+        /// Leave out what needs the host.
+        #[arg(long)]
+        skip_host: bool,
+    },
     /// Build Kapsule and install it below a folder, as a packager does.
     Install {
         /// Put before each path.
@@ -133,6 +139,7 @@ pub(crate) fn main() -> Result<ExitCode> {
             println!("{}", folder.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Test { skip_host } => crate::test::test(skip_host),
         Command::Install {
             destdir,
             prefix,

@@ -27,3 +27,9 @@ pub(crate) fn cache() -> PathBuf {
         _ => PathBuf::from("/var/cache/kapsule-xtask"),
     }
 }
+
+/// This program, for starting it again. Not by the name of its file: `cargo test` may put a new one in its
+/// place while we run.
+pub(crate) fn own_program() -> PathBuf {
+    PathBuf::from(format!("/proc/{}/exe", std::process::id()))
+}

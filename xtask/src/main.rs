@@ -12,6 +12,7 @@ mod install;
 mod needs;
 mod programs;
 mod run;
+mod test;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, setsid};
 
 use super::place::Place;
 use super::state::{Process, State};
+use crate::dirs;
 use crate::run::{cmd, output, run};
 
 const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
@@ -25,7 +26,7 @@ const HALT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Starts the host on its mounted root and waits until process 1 is there.
 pub(crate) fn start(place: &Place) -> Result<State> {
     let log = File::create(place.console_log())?;
-    let own = std::env::current_exe()?;
+    let own = dirs::own_program();
     // `ip netns exec`, and not nspawn's --network-namespace-path: only the former also gives the host the
     // /sys of that namespace; with the latter Incus looks for its bridges among the machine's interfaces.
     let mut nspawn = Command::new("ip")
@@ -311,7 +312,7 @@ pub(crate) fn install_exec_server(root: &Path) -> Result<()> {
     fs::create_dir_all(&target)?;
     // A running program cannot be written to, but replaced.
     run(cmd("install", ["-m", "755"])
-        .arg(std::env::current_exe()?)
+        .arg(dirs::own_program())
         .arg(target.join("kapsule-xtask.new")))?;
     fs::rename(
         target.join("kapsule-xtask.new"),

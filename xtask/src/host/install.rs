@@ -13,7 +13,7 @@ use super::place::Place;
 use super::state::State;
 use crate::digest::Digest;
 use crate::run::{cmd, run};
-use crate::{install, needs};
+use crate::{dirs, install, needs};
 
 /// In the host's root: what is installed, a digest and then the paths.
 const STAMP: &str = "etc/kapsule-xtask-installed";
@@ -93,7 +93,7 @@ fn tell_the_host() -> Result<()> {
 
 /// A command in the host, for capturing what it says.
 pub(crate) fn inside(user: &str, argv: &[&str]) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(dirs::own_program());
     command
         .args(["host", "exec", "--no-tty", "--user", user, "--"])
         .args(argv);

@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use crate::dirs;
+
 use super::wire::{Reply, Request, receive, send};
 
 /// What systemd tells a service about itself; the command is no service.
@@ -82,7 +84,7 @@ fn start(request: Request, fds: Vec<OwnedFd>) -> Result<(Child, Option<OwnedFd>)
                 .map(Stdio::from)
                 .map_err(|e| (125, e.to_string()))
         };
-        let own = std::env::current_exe().map_err(|e| (125, e.to_string()))?;
+        let own = dirs::own_program();
         // It is the child that must make the terminal its own, and between fork and exec nothing safe can.
         command = Command::new(own);
         command

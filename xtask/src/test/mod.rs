@@ -1,0 +1,103 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! `cargo xtask test`: every check and every test there is, to the end also when one fails, with a count
+//! at the last.
+
+mod dependencies;
+mod licences;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use self::report::Report;
+use crate::host::place::Place;
+use crate::host::state::State;
+use crate::programs::cargo;
+use crate::{host, needs};
+
+/// Runs everything. `skip_host`: only what needs no booted host.
+pub(crate) fn test(skip_host: bool) -> Result<ExitCode> {
+    needs::ensure(needs::BUILD)?;
+    let mut report = Report::default();
+    report.check("formatting", || {
+        crate::run::stream(cargo().args(["fmt", "--all", "--check"]))
+    });
+    report.check("licences of our files", licences::check);
+    report.check("licences of dependencies", dependencies::check);
+    report.check("lints", || {
+        let args = [
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ];
+        crate::run::stream(cargo().args(args))
+    });
+    report.check("documentation", || {
+        let args = [
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ];
+        crate::run::stream(cargo().args(args).env("RUSTDOCFLAGS", "--deny warnings"))
+    });
+    let most = [
+        "test",
+        "--workspace",
+        "--exclude",
+        "incus",
+        "--exclude",
+        "kapsule-system-tests",
+    ];
+    report.cargo_tests("unit tests", cargo().args(most));
+    if !skip_host {
+        let ran_before = State::load(&Place::new()).is_some();
+        test_in_host(&mut report);
+        if !ran_before {
+            report.check("the host goes down", host::down);
+        }
+    }
+    Ok(report.finish())
+}
+
+fn test_in_host(report: &mut Report) {
+    let mut state = None;
+    report.check("the host boots", || {
+        state = Some(host::up()?);
+        Ok(())
+    });
+    let Some(state) = state else { return };
+    let socket = state.root().join("var/lib/incus/unix.socket");
+    report.cargo_tests(
+        "the Incus client against the host's Incus",
+        cargo()
+            .args(["test", "-p", "incus"])
+            .env("KAPSULE_TEST_INCUS_SOCKET", socket),
+    );
+    let mut ready = false;
+    report.check("Kapsule is installed in the host", || {
+        host::install::install()?;
+        host::images::provide("debian")?;
+        ready = true;
+        Ok(())
+    });
+    if ready {
+        // How the tests reach the host: see tests/system/src/lib.rs.
+        let own = crate::dirs::own_program();
+        report.cargo_tests(
+            "system tests in the host",
+            cargo()
+                .args(["test", "-p", "kapsule-system-tests"])
+                .env("KAPSULE_TEST_HOST", "1")
+                .env("KAPSULE_XTASK", own),
+        );
+    }
+}

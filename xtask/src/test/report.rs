@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Counting what passed and what failed.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+/// What ran so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    passed: u64,
+    /// What failed, by name; some steps stand for more than one test.
+    failed: Vec<(String, u64)>,
+}
+
+/// The numbers that cargo's own test harness prints.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counts {
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn add(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        let words: Vec<&str> = rest
+            .split([' ', ';'])
+            .filter(|word| !word.is_empty())
+            .collect();
+        let number_before = |word: &str| {
+            let at = words.iter().position(|next| *next == word)?;
+            words.get(at.checked_sub(1)?)?.parse::<u64>().ok()
+        };
+        self.passed += number_before("passed").unwrap_or(0);
+        self.failed += number_before("failed").unwrap_or(0);
+    }
+}
+
+impl Report {
+    /// Something that holds or does not: counts as one.
+    pub(super) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        let begin = Instant::now();
+        eprintln!("\n== {name}");
+        match check() {
+            Ok(()) => {
+                self.passed += 1;
+                eprintln!("== {name}: passed ({:.1} s)", begin.elapsed().as_secs_f64());
+            }
+            Err(error) => self.fail(name, 1, &error),
+        }
+    }
+
+    /// A `cargo test`, of which each test counts.
+    pub(super) fn cargo_tests(&mut self, name: &str, command: &mut Command) {
+        let begin = Instant::now();
+        eprintln!("\n== {name}");
+        let mut counts = Counts::default();
+        // One failing crate must not hide the others' results.
+        let result = echo(command.args(["--quiet", "--no-fail-fast"]), |line| {
+            counts.add(line)
+        });
+        self.passed += counts.passed;
+        match result {
+            Ok(()) if counts.failed == 0 => {
+                eprintln!(
+                    "== {name}: {} passed ({:.1} s)",
+                    counts.passed,
+                    begin.elapsed().as_secs_f64()
+                );
+            }
+            Ok(()) => self.fail(
+                name,
+                counts.failed,
+                &anyhow::anyhow!("{} failed", counts.failed),
+            ),
+            Err(error) => self.fail(name, counts.failed.max(1), &error),
+        }
+    }
+
+    fn fail(&mut self, name: &str, count: u64, error: &anyhow::Error) {
+        eprintln!("== {name}: FAILED: {error:#}");
+        self.failed.push((name.to_owned(), count));
+    }
+
+    /// Says what failed, and closes with the count alone on a line.
+    pub(super) fn finish(self) -> ExitCode {
+        eprintln!();
+        for (name, count) in &self.failed {
+            eprintln!("failed: {name} ({count})");
+        }
+        let failed: u64 = self.failed.iter().map(|(_, count)| count).sum();
+        println!("{} passed, {failed} failed", self.passed);
+        if failed == 0 && self.passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command, passing its stdout on line by line and to `each`.
+fn echo(command: &mut Command, mut each: impl FnMut(&str)) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo test")?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            each(&line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("cargo test ended with {status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_several_programs_add_up() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s",
+        ] {
+            counts.add(line);
+        }
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 4,
+                failed: 2
+            }
+        );
+    }
+
+    #[test]
+    fn a_failed_check_counts_and_others_go_on() {
+        let mut report = Report::default();
+        report.check("bad", || anyhow::bail!("no"));
+        report.check("good", || Ok(()));
+        assert_eq!(
+            (report.passed, report.failed),
+            (1, vec![("bad".to_owned(), 1)])
+        );
+    }
+
+    #[test]
+    fn tests_that_do_not_compile_count_as_failed() {
+        let mut report = Report::default();
+        report.cargo_tests("broken", Command::new("false").arg("x"));
+        assert_eq!(
+            (report.passed, report.failed),
+            (0, vec![("broken".to_owned(), 1)])
+        );
+    }
+}
