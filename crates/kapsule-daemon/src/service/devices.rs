@@ -18,9 +18,8 @@ pub(crate) type Devices = BTreeMap<String, BTreeMap<String, String>>;
 /// Longest device name of a custom mount, in characters.
 const MAX_DEVICE_NAME: usize = 63;
 
-/// Where the host's graphics devices are. Without any, a `gpu` device would keep the instance
-/// from starting.
-const GRAPHICS: &str = "/dev/dri";
+/// Where the kernel lists graphics devices. Not `/dev/dri`: the service sees no device nodes.
+const GRAPHICS: &str = "/sys/class/drm";
 
 /// The devices of a new instance. `mounts` are the checked custom mounts, as absolute host paths.
 pub(crate) fn new_instance(
@@ -49,7 +48,7 @@ pub(crate) fn new_instance(
         "kapsule-run".to_owned(),
         read_only(&folders.container(id), kapsule_proto::paths::RUN),
     );
-    if options.gpu && Path::new(GRAPHICS).is_dir() {
+    if options.gpu && has_graphics(Path::new(GRAPHICS)) {
         let gid = owner.gid.to_string();
         // Owned by the user's group: the guest's group numbers are not the host's.
         devices.insert(
@@ -78,6 +77,23 @@ pub(crate) fn new_instance(
         devices.insert(mount_device(mount), shared(mount, mount));
     }
     devices
+}
+
+/// Whether the host has a graphics device. Without one, a `gpu` device would keep the instance from
+/// starting.
+fn has_graphics(class: &Path) -> bool {
+    // Beside `card0` and `renderD128` the folder holds connectors and a file `version`.
+    let is_device = |name: &str| {
+        ["card", "renderD"].iter().any(|kind| {
+            name.strip_prefix(kind).is_some_and(|number| {
+                !number.is_empty() && number.chars().all(|c| c.is_ascii_digit())
+            })
+        })
+    };
+    std::fs::read_dir(class).is_ok_and(|mut entries| {
+        entries
+            .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_device)))
+    })
 }
 
 fn device<const N: usize>(entries: [(&str, &str); N]) -> BTreeMap<String, String> {
@@ -202,6 +218,18 @@ mod tests {
             all["kapsule-run"]["source"],
             "/var/lib/kapsule/containers/1000/dev"
         );
+    }
+
+    #[test]
+    fn sees_graphics_devices_and_nothing_else() {
+        let class = tempfile::tempdir().unwrap();
+        let make = |name: &str| std::fs::write(class.path().join(name), "").unwrap();
+        for other in ["version", "card0-HDMI-A-1", "card"] {
+            make(other);
+        }
+        assert!(!has_graphics(class.path()) && !has_graphics(&class.path().join("missing")));
+        make("renderD128");
+        assert!(has_graphics(class.path()));
     }
 
     #[test]

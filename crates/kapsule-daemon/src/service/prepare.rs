@@ -19,6 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
 
+/// The kernel's table of IPv4 routes. Below `self`, since the service sees no more of `/proc`.
+const ROUTES: &str = "/proc/self/net/route";
+
 /// The oldest Incus that works: the first long-term release.
 const OLDEST_INCUS: u32 = 6;
 
@@ -176,7 +179,7 @@ impl Service {
             .collect();
         // Without the table only Incus' own networks are avoided.
         taken.extend(subnet::routes(
-            &fs::read_to_string("/proc/net/route").unwrap_or_default(),
+            &fs::read_to_string(ROUTES).unwrap_or_default(),
         ));
         let address = subnet::first_free(range, &taken).ok_or_else(|| {
             Error::failed(format!(
