@@ -6,6 +6,7 @@
 use kapsule_core::container::{ContainerInfo, ContainerSummary, Mount};
 use kapsule_core::name::ContainerName;
 
+use super::place::network_name;
 use super::{ContainerId, Service, incus_error, metadata};
 use crate::error::Result;
 
@@ -50,15 +51,40 @@ impl Service {
             image_reference: metadata::image_reference(&instance.config),
             options: metadata::options(&instance.config).to_map(),
             mounts: mounts(&instance),
-            addresses: state
-                .global_addresses()
-                .map(|address| address.address.clone())
-                .collect(),
+            addresses: self.addresses(owner, name, &state).await,
             processes: positive(state.processes).filter(|_| running),
             memory_bytes: positive(state.memory.usage).filter(|_| running),
             disk_bytes: state.disk.get("root").and_then(|disk| positive(disk.usage)),
             agent: self.agents.state(&id),
         })
+    }
+
+    /// A container's addresses. Where the host cannot look into its network namespace, those that
+    /// the user's network gave out.
+    async fn addresses(
+        &self,
+        owner: u32,
+        name: &ContainerName,
+        state: &incus::InstanceState,
+    ) -> Vec<String> {
+        let seen: Vec<_> = state
+            .global_addresses()
+            .map(|address| address.address.clone())
+            .collect();
+        if !seen.is_empty() || state.status != "Running" {
+            return seen;
+        }
+        // Only information: without it the rest is still worth telling.
+        let leases = self
+            .project(owner)
+            .network_leases(&network_name(owner))
+            .await
+            .unwrap_or_default();
+        leases
+            .into_iter()
+            .filter(|lease| lease.hostname == name.as_str())
+            .map(|lease| lease.address)
+            .collect()
     }
 }
 
