@@ -33,22 +33,17 @@ pub(crate) fn explain(failure: zbus::Error) -> CommandError {
     }
 }
 
-/// The errors that the daemon gives on purpose: their text is made for people.
+/// The errors that the daemon gives on purpose. Their text is made for people and mostly says what
+/// to do next, for every client alike.
 fn explain_kapsule(name: &str, text: &str) -> CommandError {
     let error = CommandError::failed(text);
     match name {
         error::INVALID_ARGUMENT => error.with_kind(ErrorKind::Usage),
         error::NOT_FOUND => error.with_kind(ErrorKind::NotFound),
         error::NOT_RUNNING => error.with_kind(ErrorKind::NotRunning),
-        error::ACCESS_DENIED => error
-            .hint("log in as an administrator, or ask one to allow it (polkit, org.kde.kapsule)"),
         error::INCUS_UNAVAILABLE => error.hint(
-            "Kapsule keeps its containers in Incus; check it: systemctl status incus.socket incus",
+            "Kapsule keeps its containers in Incus; see how it is: systemctl status incus.socket incus",
         ),
-        error::AGENT_UNAVAILABLE => {
-            error.hint("restart the container: kapsule restart --force NAME")
-        }
-        error::LIMIT_EXCEEDED => error.hint("wait for other work to end, then try again"),
         _ => error,
     }
 }

@@ -125,7 +125,6 @@ async fn open(name: &str) -> Result<(String, OwnedFd), CommandError> {
                 start::start(&bus, &resolve(&bus, name).await?).await?;
                 started = true;
             }
-            ErrorKind::NotFound => return Err(unknown(name, error)),
             _ => return Err(error),
         }
     }
@@ -145,7 +144,7 @@ async fn open_session(bus: &Bus, name: &str) -> Result<(String, OwnedFd), Comman
 async fn create_default(bus: &Bus, name: &str, error: CommandError) -> Result<(), CommandError> {
     let default = resolve(bus, "").await?;
     if !name.is_empty() && name != default {
-        return Err(unknown(name, error));
+        return Err(error);
     }
     ui::heading(&format!(
         "Creating container: {default} (your default one, on first use)"
@@ -159,12 +158,6 @@ async fn create_default(bus: &Bus, name: &str, error: CommandError) -> Result<()
             error.context(format!("cannot create the default container '{default}'"))
         }),
     }
-}
-
-fn unknown(name: &str, error: CommandError) -> CommandError {
-    error
-        .hint("see the containers that there are: kapsule list")
-        .hint(format!("make it: kapsule create {name}"))
 }
 
 /// The name that an empty one stands for.

@@ -27,9 +27,5 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let manager = bus.manager().await?;
     run_operation(bus, manager.delete_image(&id))
         .await
-        .map_err(|error| {
-            error
-                .context(format!("cannot delete image '{}'", ui::escape(&id)))
-                .hint("see the images that are here: kapsule image list")
-        })
+        .map_err(|error| error.context(format!("cannot delete image '{}'", ui::escape(&id))))
 }
