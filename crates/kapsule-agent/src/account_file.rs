@@ -50,6 +50,138 @@ pub(crate) fn user_by_id(passwd: &[u8], uid: u32) -> Option<User<'_>> {
     lines(passwd).filter_map(user).find(|user| user.uid == uid)
 }
 
+/// A whole file, to be changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    lines: Vec<Vec<u8>>,
+}
+
+impl Table {
+    pub(crate) fn parse(file: &[u8]) -> Self {
+        let mut lines: Vec<Vec<u8>> = file
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect();
+        // What follows the last line's end is no line, unless that end is missing.
+        if lines.last().is_some_and(Vec::is_empty) {
+            lines.pop();
+        }
+        Self { lines }
+    }
+
+    pub(crate) fn render(&self) -> Vec<u8> {
+        let mut file = self.lines.join(&b'\n');
+        if !file.is_empty() {
+            file.push(b'\n');
+        }
+        file
+    }
+
+    /// The lines with at least `count` fields, by their position.
+    fn entries(&self, count: usize) -> impl Iterator<Item = (usize, Vec<&[u8]>)> {
+        self.lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| (at, fields(line)))
+            .filter(move |(_, fields)| fields.len() >= count && !fields[0].is_empty())
+            // Includes of NIS (`+@group`) are no entries, nor are comments.
+            .filter(|(_, fields)| !matches!(fields[0][0], b'+' | b'-' | b'#'))
+    }
+
+    /// Position of the first entry for which `matches` holds.
+    pub(crate) fn find(&self, count: usize, matches: impl Fn(&[&[u8]]) -> bool) -> Option<usize> {
+        self.entries(count)
+            .find(|(_, fields)| matches(fields))
+            .map(|(at, _)| at)
+    }
+
+    /// Position of the entry with this name.
+    pub(crate) fn find_name(&self, name: &[u8]) -> Option<usize> {
+        self.find(2, |fields| fields[0] == name)
+    }
+
+    pub(crate) fn fields_of(&self, at: usize) -> Vec<&[u8]> {
+        fields(&self.lines[at])
+    }
+
+    pub(crate) fn set(&mut self, at: usize, field: usize, value: &[u8]) {
+        let mut new: Vec<&[u8]> = fields(&self.lines[at]);
+        if let Some(place) = new.get_mut(field) {
+            *place = value;
+        }
+        self.lines[at] = new.join(&b':');
+    }
+
+    /// Adds an entry; before the includes of NIS, which end what is looked up here.
+    pub(crate) fn add(&mut self, line: Vec<u8>) {
+        let at = self.lines.iter().position(|line| line.starts_with(b"+"));
+        self.lines.insert(at.unwrap_or(self.lines.len()), line);
+    }
+
+    /// Removes the entries for which `matches` holds, and returns their names.
+    pub(crate) fn remove(
+        &mut self,
+        count: usize,
+        matches: impl Fn(usize, &[&[u8]]) -> bool,
+    ) -> Vec<Vec<u8>> {
+        let doomed: Vec<(usize, Vec<u8>)> = self
+            .entries(count)
+            .filter(|(at, fields)| matches(*at, fields))
+            .map(|(at, fields)| (at, fields[0].to_vec()))
+            .collect();
+        for (at, _) in doomed.iter().rev() {
+            self.lines.remove(*at);
+        }
+        doomed.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Replaces a name in the comma-separated lists of the fields from `first` on.
+    pub(crate) fn rename_members(&mut self, first: usize, old: &[u8], new: &[u8]) {
+        for at in 0..self.lines.len() {
+            let line = fields(&self.lines[at]);
+            if !line
+                .iter()
+                .skip(first)
+                .any(|list| members(list).any(|member| member == old))
+            {
+                continue;
+            }
+            let renamed: Vec<Vec<u8>> = line
+                .iter()
+                .enumerate()
+                .map(|(field, list)| match field {
+                    _ if field < first => list.to_vec(),
+                    _ => {
+                        let rename = |member| if member == old { new } else { member };
+                        members(list).map(rename).collect::<Vec<_>>().join(&b',')
+                    }
+                })
+                .collect();
+            self.lines[at] = renamed.join(&b':');
+        }
+    }
+
+    /// Adds a name to the list that is the last field of the entry `group`.
+    pub(crate) fn add_member(&mut self, group: &[u8], name: &[u8]) {
+        let Some(at) = self.find_name(group) else {
+            return;
+        };
+        let line = fields(&self.lines[at]);
+        let last = line.len() - 1;
+        if members(line[last]).any(|member| member == name) {
+            return;
+        }
+        let list: Vec<&[u8]> = members(line[last]).chain([name]).collect();
+        let list = list.join(&b',');
+        self.set(at, last, &list);
+    }
+}
+
+fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',')
+        .filter(|member| !member.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

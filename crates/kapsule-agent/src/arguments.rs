@@ -13,14 +13,16 @@ use crate::serve::Options;
 
 pub(crate) const USAGE: &str = "\
 usage: kapsule-agent boot
+       kapsule-agent set-up
        kapsule-agent supervise
-       kapsule-agent serve [--context user-manager|plain] [--socket PATH]
+       kapsule-agent serve [--context user-manager|plain] [--socket PATH] [--as-owner]
        kapsule-agent version";
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Boot,
+    SetUp,
     Supervise,
     Serve(Options),
     Version,
@@ -32,6 +34,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     let command = arguments.next().unwrap_or_default();
     let command = match command.to_str() {
         Some("boot") => Command::Boot,
+        Some("set-up") => Command::SetUp,
         Some("supervise") => Command::Supervise,
         Some("serve") => return serve(arguments).map(Command::Serve),
         Some("version" | "--version") => Command::Version,
@@ -47,6 +50,7 @@ fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Strin
     let mut options = Options {
         socket: PathBuf::from(paths::AGENT_SOCKET),
         context: Context::Plain,
+        as_owner: false,
         restarted_for: None,
     };
     while let Some(option) = arguments.next() {
@@ -65,6 +69,7 @@ fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Strin
                     _ => return Err(format!("unknown context {value:?}")),
                 };
             }
+            Some("--as-owner") => options.as_owner = true,
             // The agent's own note to itself.
             Some("--restarted-for") => {
                 let value = value()?;
@@ -104,6 +109,7 @@ mod tests {
             Ok(Command::Serve(Options {
                 socket: "/s".into(),
                 context: Context::UserManager,
+                as_owner: false,
                 restarted_for: Some(2),
             }))
         );

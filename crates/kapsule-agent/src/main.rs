@@ -4,11 +4,12 @@
 //! `kapsule-agent`: Kapsule's part inside a container.
 //!
 //! Static and self-contained, so that it runs in any guest. It is delivered read-only from the
-//! host and has three lives:
+//! host and has several lives:
 //!
 //! | command | who | |
 //! |---|---|---|
 //! | `boot` | pid 1, the guest's root | sets up the owner's account and becomes the guest's init ([`boot`]) |
+//! | `set-up` | the guest's root | the first half of that, in a process that may fail |
 //! | `supervise` | the guest's root | keeps `serve` running where there is no systemd ([`supervise`]) |
 //! | `serve` | the container's owner | starts the owner's sessions ([`serve`]) |
 
@@ -27,6 +28,7 @@ use arguments::Command;
 fn main() -> ExitCode {
     match arguments::parse(std::env::args_os().skip(1)) {
         Ok(Command::Boot) => boot::boot(),
+        Ok(Command::SetUp) => boot::set_up(),
         Ok(Command::Supervise) => supervise::supervise(),
         Ok(Command::Serve(options)) => {
             let error = serve::serve(&options);

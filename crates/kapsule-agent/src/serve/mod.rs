@@ -51,12 +51,19 @@ pub(crate) struct Options {
     pub(crate) socket: PathBuf,
     /// What the sessions inherit, for the daemon to know.
     pub(crate) context: Context,
+    /// Become the container's owner first; the agent was started as root.
+    pub(crate) as_owner: bool,
     /// The daemon's version for which the agent has restarted itself already.
     pub(crate) restarted_for: Option<u16>,
 }
 
 /// Serves until the system fails; never returns otherwise.
 pub(crate) fn serve(options: &Options) -> io::Error {
+    if options.as_owner
+        && let Err(error) = crate::supervise::become_owner()
+    {
+        return error;
+    }
     match Server::new(options) {
         Ok(server) => server.run(),
         Err(error) => error,
