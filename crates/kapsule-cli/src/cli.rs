@@ -53,7 +53,7 @@ enum Command {
     Start(start::Args),
     Stop(stop::Args),
     Restart(restart::Args),
-    #[command(visible_alias = "remove")]
+    #[command(alias = "remove")]
     Rm(remove::Args),
     Config(config::Args),
     Image(image::Args),

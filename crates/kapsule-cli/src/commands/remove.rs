@@ -16,7 +16,7 @@ use super::{container_names, for_each};
 /// Delete containers and everything in them
 ///
 /// Folders that a container shares with this system, such as your home, are left alone. Asks
-/// first when it is run from a terminal.
+/// first when it is run from a terminal. May also be written `kapsule remove`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Delete running containers, too, and do not ask
