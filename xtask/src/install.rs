@@ -6,11 +6,15 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::dirs;
 use crate::programs::{Linking, Programs};
+use crate::run::run;
+use crate::run::run;
 
 /// Where a file comes from.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +23,17 @@ enum Source {
     Program(&'static str, Linking),
     /// A file of the checkout, as it is.
     File(&'static str),
-    /// A file of the checkout in which `@prefix@`, `@bindir@` and `@libdir@` are replaced by the paths of
-    /// the installed system.
+    /// A file of the checkout in which `@prefix@`, `@bindir@` and `@libdir@` (Kapsule's own folder) are
+    /// replaced by the paths of the installed system.
     Template(&'static str),
     /// All files of a folder of the checkout that end so; the target is a folder.
     All(&'static str, &'static str),
     /// A symbolic link to this.
     Link(&'static str),
+    /// The manual pages, which the program that we build writes itself; the target is a folder.
+    ManualPages,
 }
-use Source::{All, File, Link, Program, Template};
+use Source::{All, File, Link, ManualPages, Program, Template};
 
 /// What is installed, and where below the prefix.
 const LAYOUT: &[(Source, &str)] = &[
@@ -66,6 +72,26 @@ const LAYOUT: &[(Source, &str)] = &[
     (
         File("data/org.kde.kapsule.policy"),
         "share/polkit-1/actions/org.kde.kapsule.policy",
+    ),
+    (
+        All("data/completions/bash", ""),
+        "share/bash-completion/completions",
+    ),
+    (
+        All("data/completions/fish", ".fish"),
+        "share/fish/vendor_completions.d",
+    ),
+    (All("data/completions/zsh", ""), "share/zsh/site-functions"),
+    (ManualPages, "share/man/man1"),
+    (ManPages, "share/man/man1"),
+    (
+        All("data/completions/bash", ""),
+        "share/bash-completion/completions",
+    ),
+    (All("data/completions/zsh", ""), "share/zsh/site-functions"),
+    (
+        All("data/completions/fish", ".fish"),
+        "share/fish/vendor_completions.d",
     ),
 ];
 
@@ -111,10 +137,30 @@ pub(crate) fn install(destdir: &Path, prefix: &Path, profile: &str) -> Result<Ve
                 symlink(to, &path)
                     .with_context(|| format!("cannot make the link {}", path.display()))?;
             }
+            ManPages => {
+                let pages = tempfile::tempdir()?;
+                let kapsule = programs.path("kapsule", Linking::Static);
+                run(Command::new(kapsule).arg("man").arg(pages.path()))?;
+                for entry in fs::read_dir(pages.path())? {
+                    let entry = entry?;
+                    let target = target.join(entry.file_name());
+                    put(&fs::read(entry.path())?, 0o644, destdir, &target)?;
+                    installed.push(target);
+                }
+                continue;
+            }
             All(folder, suffix) => {
                 for name in files_in(folder, suffix) {
                     let target = target.join(&name);
                     put(&read(&format!("{folder}/{name}"))?, 0o644, destdir, &target)?;
+                    installed.push(target);
+                }
+                continue;
+            }
+            ManualPages => {
+                for (name, page) in manual_pages(&programs)? {
+                    let target = target.join(name);
+                    put(&page, 0o644, destdir, &target)?;
                     installed.push(target);
                 }
                 continue;
@@ -125,11 +171,29 @@ pub(crate) fn install(destdir: &Path, prefix: &Path, profile: &str) -> Result<Ve
     Ok(installed)
 }
 
+/// Names and contents.
+fn manual_pages(programs: &Programs) -> Result<Vec<(String, Vec<u8>)>> {
+    let folder = tempfile::tempdir()?;
+    let kapsule = programs.path("kapsule", Linking::Static);
+    run(Command::new(kapsule).arg("man").arg(folder.path()))?;
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(folder.path())? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        pages.push((name, fs::read(entry.path())?));
+    }
+    pages.sort();
+    if pages.is_empty() {
+        bail!("`kapsule man` wrote no page");
+    }
+    Ok(pages)
+}
+
 fn missing_files() -> Vec<&'static str> {
     let is_missing = |source: &Source| match *source {
         File(path) | Template(path) => (!dirs::workspace().join(path).is_file()).then_some(path),
         All(folder, suffix) => files_in(folder, suffix).is_empty().then_some(folder),
-        Program(..) | Link(_) => None,
+        Program(..) | Link(_) | ManualPages => None,
     };
     LAYOUT
         .iter()
@@ -159,7 +223,11 @@ fn fill(template: &[u8], prefix: &Path, path: &str) -> Result<String> {
     let mut text = std::str::from_utf8(template)
         .with_context(|| format!("{path} is no text"))?
         .to_owned();
-    for (placeholder, folder) in [("@prefix@", ""), ("@bindir@", "bin"), ("@libdir@", "lib")] {
+    for (placeholder, folder) in [
+        ("@prefix@", ""),
+        ("@bindir@", "bin"),
+        ("@libdir@", "lib/kapsule"),
+    ] {
         let value = if folder.is_empty() {
             prefix.to_owned()
         } else {
@@ -209,7 +277,7 @@ mod tests {
     #[test]
     fn placeholders_become_paths() {
         let text = fill(
-            b"ExecStart=@libdir@/kapsule/kapsule-daemon\n",
+            b"ExecStart=@libdir@/kapsule-daemon\n",
             Path::new("/opt/k"),
             "x",
         )
