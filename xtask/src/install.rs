@@ -7,13 +7,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::dirs;
 use crate::programs::{Linking, Programs};
-use crate::run::run;
 use crate::run::run;
 
 /// Where a file comes from.
@@ -83,16 +81,6 @@ const LAYOUT: &[(Source, &str)] = &[
     ),
     (All("data/completions/zsh", ""), "share/zsh/site-functions"),
     (ManualPages, "share/man/man1"),
-    (ManPages, "share/man/man1"),
-    (
-        All("data/completions/bash", ""),
-        "share/bash-completion/completions",
-    ),
-    (All("data/completions/zsh", ""), "share/zsh/site-functions"),
-    (
-        All("data/completions/fish", ".fish"),
-        "share/fish/vendor_completions.d",
-    ),
 ];
 
 /// Builds what is needed and installs everything below `destdir`. Returns the installed paths, relative
@@ -136,18 +124,6 @@ pub(crate) fn install(destdir: &Path, prefix: &Path, profile: &str) -> Result<Ve
                 let path = make_way(destdir, &target)?;
                 symlink(to, &path)
                     .with_context(|| format!("cannot make the link {}", path.display()))?;
-            }
-            ManPages => {
-                let pages = tempfile::tempdir()?;
-                let kapsule = programs.path("kapsule", Linking::Static);
-                run(Command::new(kapsule).arg("man").arg(pages.path()))?;
-                for entry in fs::read_dir(pages.path())? {
-                    let entry = entry?;
-                    let target = target.join(entry.file_name());
-                    put(&fs::read(entry.path())?, 0o644, destdir, &target)?;
-                    installed.push(target);
-                }
-                continue;
             }
             All(folder, suffix) => {
                 for name in files_in(folder, suffix) {
