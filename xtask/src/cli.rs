@@ -27,6 +27,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The main job, from a bare machine to a shell in a container; a transcript where there is no terminal.
+    Demo {
+        /// Leave the host running also when there is no terminal.
+        #[arg(long)]
+        keep: bool,
+    },
     /// The sandboxed host: a whole system with systemd and Incus, booted on this machine.
     #[command(subcommand)]
     Host(Host),
@@ -139,6 +145,7 @@ pub(crate) fn main() -> Result<ExitCode> {
             println!("{}", folder.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Demo { keep } => crate::demo::demo(keep),
         Command::Test { skip_host } => crate::test::test(skip_host),
         Command::Install {
             destdir,

@@ -4,6 +4,7 @@
 //! Kapsule's developer commands, called as `cargo xtask …`.
 
 mod cli;
+mod demo;
 mod digest;
 mod dirs;
 mod host;

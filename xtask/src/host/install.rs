@@ -18,6 +18,9 @@ use crate::{dirs, install, needs};
 /// In the host's root: what is installed, a digest and then the paths.
 const STAMP: &str = "etc/kapsule-xtask-installed";
 
+/// Cargo profile of what is installed here.
+pub(crate) const PROFILE: &str = "dist-dev";
+
 /// Builds, and installs when something changed. Says whether it did.
 pub(crate) fn install() -> Result<bool> {
     needs::ensure(needs::BUILD)?;
@@ -28,7 +31,7 @@ pub(crate) fn install() -> Result<bool> {
     if stage.exists() {
         fs::remove_dir_all(&stage)?;
     }
-    let mut paths = install::install(&stage, Path::new("/usr"), "dist-dev")?;
+    let mut paths = install::install(&stage, Path::new("/usr"), PROFILE)?;
     paths.sort();
     let digest = Digest::new().add_path(&stage)?.hex();
     let stamp = place.root().join(STAMP);
