@@ -15,6 +15,8 @@ pub(crate) enum ErrorKind {
     BrokenPipe,
     /// It could not be done.
     Failed,
+    /// The service went away before it answered.
+    Gone,
     /// Ctrl-C.
     Interrupted,
     /// There is no such container or image.
@@ -90,6 +92,7 @@ impl CommandError {
         match self.kind {
             ErrorKind::BrokenPipe => 0,
             ErrorKind::Failed
+            | ErrorKind::Gone
             | ErrorKind::NotFound
             | ErrorKind::NotRunning
             | ErrorKind::Reported => exit::FAILED,
@@ -127,6 +130,7 @@ mod tests {
         for kind in [
             ErrorKind::BrokenPipe,
             ErrorKind::Failed,
+            ErrorKind::Gone,
             ErrorKind::Interrupted,
             ErrorKind::NotFound,
             ErrorKind::NotRunning,

@@ -76,7 +76,7 @@ fn explain_bus(error: &fdo::Error) -> CommandError {
         .hint(SEE_SERVICE)
         .hint("it is started again by the next command; then look at what there is: kapsule list"),
         E::TimedOut(_) | E::Timeout(_) => {
-            CommandError::failed("the Kapsule service does not answer").hint(SEE_SERVICE)
+            CommandError::failed("the Kapsule service does not answer, or could not be started").hint(SEE_SERVICE)
         }
         E::UnknownMethod(_) | E::UnknownInterface(_) | E::UnknownObject(_) => version_mismatch(
             "the Kapsule service does not know what it was asked",

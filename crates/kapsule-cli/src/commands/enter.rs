@@ -111,6 +111,7 @@ async fn open(name: &str) -> Result<(String, OwnedFd), CommandError> {
     let bus = Bus::connect().await?;
     let mut created = false;
     let mut started = false;
+    let mut asked_again = false;
     loop {
         let error = match open_session(&bus, name).await {
             Ok(session) => return Ok(session),
@@ -125,6 +126,8 @@ async fn open(name: &str) -> Result<(String, OwnedFd), CommandError> {
                 start::start(&bus, &resolve(&bus, name).await?).await?;
                 started = true;
             }
+            // The bus starts it again, and opening a session can be repeated without harm.
+            ErrorKind::Gone if !asked_again => asked_again = true,
             _ => return Err(error),
         }
     }

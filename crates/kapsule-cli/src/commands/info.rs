@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use clap_complete::ArgValueCandidates;
-use kapsule_core::container::{AgentState, ContainerInfo, Mode};
+use kapsule_core::container::{AgentState, ContainerInfo, Mode, Mount};
 use kapsule_core::options::OptionValue;
+use kapsule_proto::paths;
 use serde_json::Value;
 
 use crate::bus::{Bus, explain};
@@ -108,7 +109,8 @@ fn sees(info: &ContainerInfo) -> Vec<String> {
     if on("host_rootfs") {
         lines.push("this system's files, under /.kapsule/host, with your own rights".to_owned());
     }
-    for mount in &info.mounts {
+    let told = |mount: &Mount| on("host_rootfs") && mount.path == paths::HOST;
+    for mount in info.mounts.iter().filter(|mount| !told(mount)) {
         let how = if mount.readonly {
             "can read"
         } else {
@@ -150,7 +152,7 @@ mod tests {
         "name":"dev","status":"Running","image":"Debian 13","created":"2026-11-22T10:00:00+00:00","mode":"Default",
         "owner":1000,"image_reference":"local:debian",
         "options":{"host_rootfs":true,"mount_home":true,"gpu":false,"custom_mounts":["/srv"]},
-        "mounts":[{"source":"/home/alice","path":"/home/alice","readonly":false},{"source":"/srv","path":"/mnt","readonly":true}],
+        "mounts":[{"source":"/","path":"/.kapsule/host","readonly":false},{"source":"/home/alice","path":"/home/alice","readonly":false},{"source":"/srv","path":"/mnt","readonly":true}],
         "addresses":["10.77.0.5"],"processes":23,"memory_bytes":120000000,"disk_bytes":null,"agent":"user-manager"
     }"#;
 
@@ -170,6 +172,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line:?} in\n{text}");
         }
+        assert_eq!(text.matches("/.kapsule/host").count(), 1, "{text}");
         assert!(!text.contains("Disk"), "{text}");
         assert!(!text.contains("home of its own"), "{text}");
     }
