@@ -34,7 +34,10 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -51,7 +54,10 @@ impl Error {
 
     /// Puts what was being done in front of the text.
     pub(crate) fn context(self, doing: impl std::fmt::Display) -> Self {
-        Self { kind: self.kind, message: format!("{doing}: {}", self.message) }
+        Self {
+            kind: self.kind,
+            message: format!("{doing}: {}", self.message),
+        }
     }
 }
 
