@@ -70,7 +70,8 @@ fn explain_bus(error: &fdo::Error) -> CommandError {
             CommandError::failed(format!("the Kapsule service could not be started: {why}"))
                 .hint(SEE_SERVICE)
         }
-        E::NoReply(_) | E::Disconnected(_) => CommandError::failed(
+        E::NoReply(_) | E::Disconnected(_) => CommandError::message(
+            ErrorKind::Gone,
             "the Kapsule service stopped before it answered",
         )
         .hint(SEE_SERVICE)
@@ -124,5 +125,7 @@ mod tests {
         assert!(absent.to_string().contains("is not there"), "{absent}");
         let failing = explain_bus(&fdo::Error::SpawnChildExited("status 1".to_owned()));
         assert!(failing.to_string().contains("status 1"), "{failing}");
+        let gone = explain_bus(&fdo::Error::NoReply("x".to_owned()));
+        assert_eq!(gone.kind, ErrorKind::Gone);
     }
 }
