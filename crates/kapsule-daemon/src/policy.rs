@@ -7,18 +7,25 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use zbus::Connection;
-use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags};
+use zbus_polkit::policykit1::{
+    AuthorityProxy, AuthorizationResult, CheckAuthorizationFlags, Subject,
+};
 
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 
-/// How long polkit may take when it asks nobody.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// How long polkit may take when it asks nobody: less than clients wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a person may take over a password.
 const PATIENCE_WITH_PEOPLE: Duration = Duration::from_secs(5 * 60);
+
+/// What polkit says of a connection that has ended.
+const NOBODY_THERE: &str = "org.freedesktop.DBus.Error.NameHasNoOwner";
 
 /// An action that polkit is asked about. `data/org.kde.kapsule.policy` describes the same ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,79 +63,93 @@ pub(crate) struct Policy {
     connection: Connection,
 }
 
+/// What is known about a request before anybody is asked for a password.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Allowed,
+    Denied(Error),
+    /// Allowed to who knows a password.
+    Challenge,
+}
+
 impl Policy {
     pub(crate) fn new(connection: Connection) -> Self {
         Self { connection }
     }
 
-    /// Checks that the caller may do this. Root may, always. Where the caller agreed to it,
-    /// polkit may ask for a password first; cancelling the operation takes the dialog away.
+    /// Asks what can be told at once. Root may do everything. This has to come before the
+    /// caller's answer: one that does not wait for the operation's end is gone afterwards, and
+    /// polkit knows nothing about who is gone.
+    pub(crate) async fn judge(&self, caller: &Caller, act: Act) -> Verdict {
+        if caller.uid == 0 {
+            return Verdict::Allowed;
+        }
+        let asked = self.ask(&caller.subject, act, CheckAuthorizationFlags::empty(), "");
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(result)) if result.is_authorized => Verdict::Allowed,
+            Ok(Ok(result)) if result.is_challenge && caller.interactive => Verdict::Challenge,
+            other => Verdict::Denied(refusal(act, other)),
+        }
+    }
+
+    /// Carries out a verdict, with a password dialog where that is what is needed. Cancelling the
+    /// operation takes the dialog away.
     ///
     /// # Errors
     /// `AccessDenied`, also when polkit cannot be asked; `Cancelled`.
-    pub(crate) async fn check(&self, caller: &Caller, act: Act, reporter: &Reporter) -> Result<()> {
-        if caller.uid == 0 {
-            return Ok(());
+    pub(crate) async fn enforce(
+        &self,
+        verdict: Verdict,
+        subject: &Subject,
+        act: Act,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        match verdict {
+            Verdict::Allowed => return Ok(()),
+            Verdict::Denied(error) => return Err(error),
+            Verdict::Challenge => {}
         }
-        let cancellation = if caller.interactive {
-            format!("kapsule-{}", reporter.id())
-        } else {
-            String::new()
-        };
+        let dialog = format!("kapsule-{}", reporter.id());
+        let asked = self.ask(
+            subject,
+            act,
+            CheckAuthorizationFlags::ALLOW_USER_INTERACTION,
+            &dialog,
+        );
         tokio::select! {
-            answer = self.ask(caller, act, &cancellation) => answer,
+            answer = timeout(PATIENCE_WITH_PEOPLE, asked) => match answer {
+                Ok(Ok(result)) if result.is_authorized => Ok(()),
+                other => Err(refusal(act, other)),
+            },
             () = reporter.cancelled() => {
-                if !cancellation.is_empty() {
-                    self.give_up(&cancellation).await;
-                }
+                self.take_away(&dialog).await;
                 Err(Error::cancelled())
             }
         }
     }
 
-    async fn ask(&self, caller: &Caller, act: Act, cancellation: &str) -> Result<()> {
-        let id = act.id();
-        let (flags, patience) = if caller.interactive {
-            (
-                CheckAuthorizationFlags::ALLOW_USER_INTERACTION,
-                PATIENCE_WITH_PEOPLE,
-            )
-        } else {
-            (CheckAuthorizationFlags::empty(), PATIENCE)
-        };
-        let answer = tokio::time::timeout(patience, async {
-            let details = HashMap::new();
-            self.authority()
-                .await?
-                .check_authorization(&caller.subject, id, &details, flags, cancellation)
-                .await
-        })
-        .await;
-        match answer {
-            Ok(Ok(result)) if result.is_authorized => Ok(()),
-            Ok(Ok(result)) if result.is_challenge => Err(denied(format!(
-                "a password is needed for this ({id}), and it could not be asked for: run it in a graphical session, or as root"
-            ))),
-            Ok(Ok(_)) => Err(denied(format!(
-                "the administrator does not allow this ({id})"
-            ))),
-            Ok(Err(error)) => Err(denied(format!(
-                "polkit, which decides about {id}, cannot be asked: {error}. See `systemctl status polkit`"
-            ))),
-            Err(_) => Err(denied(format!(
-                "polkit, which decides about {id}, does not answer. See `systemctl status polkit`"
-            ))),
-        }
+    async fn ask(
+        &self,
+        subject: &Subject,
+        act: Act,
+        flags: CheckAuthorizationFlags,
+        dialog: &str,
+    ) -> zbus::Result<AuthorizationResult> {
+        let details = HashMap::new();
+        self.authority()
+            .await?
+            .check_authorization(subject, act.id(), &details, flags, dialog)
+            .await
     }
 
-    async fn give_up(&self, cancellation: &str) {
-        let asked = tokio::time::timeout(PATIENCE, async {
+    async fn take_away(&self, dialog: &str) {
+        let asked = async {
             self.authority()
                 .await?
-                .cancel_check_authorization(cancellation)
+                .cancel_check_authorization(dialog)
                 .await
-        });
-        if let Ok(Err(error)) = asked.await {
+        };
+        if let Ok(Err(error)) = timeout(PATIENCE, asked).await {
             tracing::debug!(%error, "nothing to cancel at polkit");
         }
     }
@@ -139,6 +160,31 @@ impl Policy {
             .build()
             .await
     }
+}
+
+/// Polkit's answer that is not a yes, or that did not come, in words.
+fn refusal(act: Act, answer: Result<zbus::Result<AuthorizationResult>, Elapsed>) -> Error {
+    let id = act.id();
+    denied(match answer {
+        Ok(Ok(result)) if result.details.contains_key("polkit.dismissed") => {
+            format!("the password was not given ({id})")
+        }
+        Ok(Ok(result)) if result.is_challenge => format!(
+            "a password is needed for this ({id}), and it could not be asked for: run it in a graphical session, or as root"
+        ),
+        Ok(Ok(_)) => format!("the administrator does not allow this ({id})"),
+        Ok(Err(zbus::Error::MethodError(name, _, _))) if name == NOBODY_THERE => format!(
+            "the program that asked for this ({id}) ended before polkit could look at it; let it wait for the operation's end"
+        ),
+        Ok(Err(error)) => format!(
+            "polkit, which decides about {id}, cannot be asked: {error}. See `systemctl status polkit`"
+        ),
+        Err(_) => {
+            format!(
+                "polkit, which decides about {id}, does not answer. See `systemctl status polkit`"
+            )
+        }
+    })
 }
 
 fn denied(message: String) -> Error {

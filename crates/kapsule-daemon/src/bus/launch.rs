@@ -27,7 +27,8 @@ const DISPATCH: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Makes the operation's object and begins the work when the answer with its path has left.
-    /// Whether the caller may do it is part of the work, so that a refusal comes as any failure.
+    /// Whether the caller may do it is found out before that; a refusal comes as any failure does,
+    /// with the operation's end.
     ///
     /// # Errors
     /// `LimitExceeded`.
@@ -49,6 +50,7 @@ impl Shared {
             target: target.to_owned(),
             owner: caller.uid,
         };
+        let verdict = self.policy.judge(&caller, act).await;
         let (open, gate) = oneshot::channel::<()>();
         let gate = async {
             gate.await
@@ -58,7 +60,10 @@ impl Shared {
         let operation = self
             .operations
             .start(spec, gate, async move |reporter: Reporter| {
-                shared.policy.check(&caller, act, &reporter).await?;
+                shared
+                    .policy
+                    .enforce(verdict, &caller.subject, act, &reporter)
+                    .await?;
                 work(shared, reporter).await
             })?;
 

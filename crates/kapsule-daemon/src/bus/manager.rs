@@ -92,6 +92,7 @@ impl Manager {
                     let configuration = config::settings_for(&owner).await;
                     for warning in &configuration.warnings {
                         reporter.warning(warning);
+                        reporter.hint("Correct that file, or remove it");
                     }
                     let image: ImageRef = match image.as_str() {
                         "" => parse_default_image(&configuration.settings.default_image)?,

@@ -6,7 +6,9 @@
 //! Signals about an operation go only to connections of its owner (and of root) that have called
 //! the daemon: what a user's containers are called, and what goes on in them, is nobody else's
 //! business, and a broadcast reaches everybody. The price is that a program that only listens,
-//! as `gdbus monitor` does, hears nothing of operations; `busctl monitor`, as root, does.
+//! as `gdbus monitor` does, hears nothing of operations; `busctl monitor`, as root, does. Sending
+//! to all connections of the owner instead would make security modules that guard the bus report
+//! each program that did not ask.
 //! `ContainersChanged` says nothing and is for everybody.
 
 mod containers;
@@ -67,10 +69,18 @@ pub(crate) async fn serve(
     });
     let server = connection.object_server();
     let root = kapsule_dbus::ROOT_PATH;
-    server.at(root, manager::Manager(Arc::clone(&shared))).await?;
-    server.at(root, containers::Containers1(Arc::clone(&shared))).await?;
-    server.at(root, images::Images1(Arc::clone(&shared))).await?;
-    server.at(root, object_manager::ObjectManager(Arc::clone(&shared))).await?;
+    server
+        .at(root, manager::Manager(Arc::clone(&shared)))
+        .await?;
+    server
+        .at(root, containers::Containers1(Arc::clone(&shared)))
+        .await?;
+    server
+        .at(root, images::Images1(Arc::clone(&shared)))
+        .await?;
+    server
+        .at(root, object_manager::ObjectManager(Arc::clone(&shared)))
+        .await?;
     tokio::spawn(signals::emit_all(shared, events));
     Ok(())
 }

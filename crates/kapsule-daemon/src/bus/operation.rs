@@ -23,10 +23,7 @@ pub(super) const LOG_INTERFACE: &str = "org.kde.kapsule.OperationLog1";
 /// # Errors
 /// Never in practice: a number makes a valid path.
 pub(super) fn path(id: OperationId) -> zbus::Result<ObjectPath<'static>> {
-    Ok(ObjectPath::try_from(format!(
-        "{}/{id}",
-        kapsule_dbus::OPERATIONS_PATH
-    ))?)
+    ObjectPath::try_from(format!("{}/{id}", kapsule_dbus::OPERATIONS_PATH))
 }
 
 /// All properties, as signals and the object manager give them.
@@ -114,7 +111,7 @@ impl OperationObject {
         self.admit(&header).await?;
         let asked = self.operation.cancel();
         if asked {
-            tracing::info!(operation = %self.operation.id, "cancel was asked for");
+            tracing::info!("{}: is to be cancelled", self.operation.spec.description);
         }
         Ok(asked)
     }

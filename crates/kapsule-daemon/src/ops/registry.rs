@@ -98,9 +98,10 @@ impl Operations {
             self.events.clone(),
             Arc::clone(&self.numbers),
         );
+        let description = operation.spec.description.clone();
         let body = async move {
             gate.await?;
-            tracing::info!("begins");
+            tracing::info!("{description}: begins");
             work(reporter).await
         };
         let this = self.clone();
@@ -123,9 +124,10 @@ impl Operations {
 
     async fn end(&self, operation: Arc<Operation>, result: Result<()>) {
         operation.finish(result);
+        let description = &operation.spec.description;
         match operation.status() {
-            Status::Failed => tracing::warn!(error = operation.error(), "failed"),
-            status => tracing::info!(status = status.as_str(), "ended"),
+            Status::Failed => tracing::warn!("{description}: {}", operation.error()),
+            status => tracing::info!("{description}: {}", status.as_str()),
         }
         let tell = |happening| {
             let operation = Arc::clone(&operation);

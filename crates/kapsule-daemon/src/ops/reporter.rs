@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kapsule_dbus::operation::MessageType;
 use tokio::sync::mpsc;
 
-use super::operation::{Operation, OperationId, OperationKind, OperationSpec, printable};
+use super::operation::{Operation, OperationId, printable};
 use super::{Event, Happening, Progress};
 
 /// What work gets to tell about itself and to hear that it is to stop. Cheap to clone.
@@ -34,23 +34,6 @@ impl Reporter {
             numbers,
             indent: 1,
         }
-    }
-
-    /// For work that nobody asked for and nobody watches, such as recovery; it goes to the log
-    /// only.
-    pub(crate) fn unattended(kind: OperationKind, target: &str) -> Self {
-        let spec = OperationSpec {
-            kind,
-            description: String::new(),
-            target: target.to_owned(),
-            owner: 0,
-        };
-        let operation = Arc::new(Operation::new(OperationId(0), spec));
-        Self::new(
-            operation,
-            mpsc::unbounded_channel().0,
-            Arc::new(AtomicU64::new(1)),
-        )
     }
 
     /// The operation's number.
@@ -92,9 +75,9 @@ impl Reporter {
         let text = printable(text);
         match kind {
             MessageType::Warning | MessageType::Error => {
-                tracing::warn!(message = %text, operation = %self.operation.id);
+                tracing::warn!("{}: {text}", self.operation.spec.description);
             }
-            _ => tracing::debug!(message = %text, operation = %self.operation.id),
+            _ => tracing::debug!("{}: {text}", self.operation.spec.description),
         }
         self.operation.note(kind, &text, self.indent);
         self.send(Happening::Message {
