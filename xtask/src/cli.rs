@@ -45,6 +45,12 @@ enum Command {
         #[arg(long)]
         skip_host: bool,
     },
+    /// Build a Debian package in target/deb, and print its path.
+    Deb {
+        /// Cargo profile.
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
     /// Build Kapsule and install it below a folder, as a packager does.
     Install {
         /// Put before each path.
@@ -147,6 +153,10 @@ pub(crate) fn main() -> Result<ExitCode> {
         }
         Command::Demo { keep } => crate::demo::demo(keep),
         Command::Test { skip_host } => crate::test::test(skip_host),
+        Command::Deb { profile } => {
+            println!("{}", crate::deb::build(&profile)?.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Install {
             destdir,
             prefix,

@@ -10,9 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::dirs;
 use crate::programs::{Linking, Programs};
 use crate::run::run;
+use crate::{dirs, template};
 
 /// Where a file comes from.
 #[derive(Debug, Clone, Copy)]
@@ -114,12 +114,7 @@ pub(crate) fn install(destdir: &Path, prefix: &Path, profile: &str) -> Result<Ve
                 )?;
             }
             File(path) => put(&read(path)?, 0o644, destdir, &target)?,
-            Template(path) => put(
-                fill(&read(path)?, prefix, path)?.as_bytes(),
-                0o644,
-                destdir,
-                &target,
-            )?,
+            Template(path) => put(filled(path, prefix)?.as_bytes(), 0o644, destdir, &target)?,
             Link(to) => {
                 let path = make_way(destdir, &target)?;
                 symlink(to, &path)
@@ -194,37 +189,13 @@ fn read(path: &str) -> Result<Vec<u8>> {
     fs::read(dirs::workspace().join(path)).with_context(|| format!("cannot read {path}"))
 }
 
-/// Replaces the placeholders; one that is unknown is an error, not a broken unit.
-fn fill(template: &[u8], prefix: &Path, path: &str) -> Result<String> {
-    let mut text = std::str::from_utf8(template)
-        .with_context(|| format!("{path} is no text"))?
-        .to_owned();
-    for (placeholder, folder) in [
-        ("@prefix@", ""),
-        ("@bindir@", "bin"),
-        ("@libdir@", "lib/kapsule"),
-    ] {
-        let value = if folder.is_empty() {
-            prefix.to_owned()
-        } else {
-            prefix.join(folder)
-        };
-        text = text.replace(
-            placeholder,
-            value.to_str().context("the prefix is not UTF-8")?,
-        );
-    }
-    let words: Vec<&str> = text.split('@').collect();
-    let inner = words
-        .get(1..words.len().saturating_sub(1))
-        .unwrap_or_default();
-    let unknown = inner
-        .iter()
-        .find(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
-    if let Some(unknown) = unknown {
-        bail!("{path} has the unknown placeholder @{unknown}@");
-    }
-    Ok(text)
+/// The file with the folders of the installed system in it.
+fn filled(path: &str, prefix: &Path) -> Result<String> {
+    let text = String::from_utf8(read(path)?).with_context(|| format!("{path} is no text"))?;
+    let prefix = prefix.to_str().context("the prefix is not UTF-8")?;
+    let (bindir, libdir) = (format!("{prefix}/bin"), format!("{prefix}/lib"));
+    let values = [("prefix", prefix), ("bindir", &bindir), ("libdir", &libdir)];
+    template::fill(&text, &values).with_context(|| path.to_owned())
 }
 
 fn put(content: &[u8], mode: u32, destdir: &Path, target: &Path) -> Result<()> {
@@ -244,43 +215,4 @@ fn make_way(destdir: &Path, target: &Path) -> Result<PathBuf> {
         fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
     }
     Ok(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn placeholders_become_paths() {
-        let text = fill(
-            b"ExecStart=@libdir@/kapsule-daemon\n",
-            Path::new("/opt/k"),
-            "x",
-        )
-        .unwrap();
-        assert_eq!(text, "ExecStart=/opt/k/lib/kapsule/kapsule-daemon\n");
-    }
-
-    #[test]
-    fn an_unknown_placeholder_is_named() {
-        let error = fill(b"@sysconfdir@/x", Path::new("/usr"), "data/x")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("data/x") && error.contains("@sysconfdir@"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn unit_instances_and_addresses_are_no_placeholders() {
-        assert!(
-            fill(
-                b"After=user@1000.service\nname <a@b.c>\n",
-                Path::new("/usr"),
-                "x"
-            )
-            .is_ok()
-        );
-    }
 }

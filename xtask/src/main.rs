@@ -4,6 +4,7 @@
 //! Kapsule's developer commands, called as `cargo xtask …`.
 
 mod cli;
+mod deb;
 mod demo;
 mod digest;
 mod dirs;
@@ -13,6 +14,7 @@ mod install;
 mod needs;
 mod programs;
 mod run;
+mod template;
 mod test;
 
 use std::process::ExitCode;

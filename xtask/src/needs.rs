@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::run::{cmd, run, stream};
 
 /// Debian packages, each with a program that tells whether it is there.
-type Need = (&'static str, &'static str);
+pub(crate) type Need = (&'static str, &'static str);
 
 /// For the sandboxed host and for images.
 pub(crate) const HOST: &[Need] = &[
