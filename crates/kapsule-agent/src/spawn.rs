@@ -96,12 +96,16 @@ impl Report {
 /// Sets every signal to its default, so that sessions do not inherit what the agent's starter
 /// ignored or blocked. `SIGPIPE` stays ignored in the agent and is reset in each child.
 pub(crate) fn reset_signals() {
-    // SAFETY: no handler is installed, only defaults, and there is one thread. Numbers that cannot
-    // be set (9, 19, those of the C library) fail without effect.
+    // `struct sigaction` as the kernel has it: all zero is the default action.
+    let default = [0_u64; 4];
+    // SAFETY: no handler is installed, only defaults, and there is one thread. The kernel is asked
+    // directly because the C library keeps 32 and 33 to itself, which may be ignored like others.
+    // The two that cannot be set (9 and 19) fail without effect.
     unsafe {
         for signal in 1..=64 {
             if signal != libc::SIGPIPE {
-                libc::signal(signal, libc::SIG_DFL);
+                let none = ptr::null_mut::<u64>();
+                libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8);
             }
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
