@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::option_flags::OptionFlags;
 use crate::ui;
 
-use super::container_name;
+use super::parse_name;
 
 /// Make a container and start it
 ///
@@ -31,7 +31,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
-    let name = container_name(&args.name)?;
+    let name = parse_name(&args.name)
+        .map_err(|error| error.hint("choose another name, for example: kapsule create dev"))?;
     let image = match args.image.as_deref() {
         None => "",
         Some(image) => check_image(image)?,

@@ -20,14 +20,15 @@ use kapsule_core::name::ContainerName;
 use crate::error::{CommandError, ErrorKind};
 use crate::ui;
 
-/// Checks a name before anybody is asked about it.
+/// Checks the name of a container that is to be there, before anybody is asked about it.
 fn container_name(text: &str) -> Result<ContainerName, CommandError> {
+    parse_name(text).map_err(|error| error.hint("see the containers that there are: kapsule list"))
+}
+
+fn parse_name(text: &str) -> Result<ContainerName, CommandError> {
     text.parse().map_err(|why| {
-        CommandError::usage(format!(
-            "'{}' cannot be the name of a container: {why}",
-            ui::escape(text)
-        ))
-        .hint("see the containers that there are: kapsule list")
+        let text = ui::escape(text);
+        CommandError::usage(format!("'{text}' cannot be the name of a container: {why}"))
     })
 }
 
