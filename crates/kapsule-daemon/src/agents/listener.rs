@@ -47,7 +47,7 @@ pub(super) fn bind(folder: &Path, owner: u32) -> io::Result<UnixSeqpacketListene
     Ok(listener)
 }
 
-/// `O_DIRECTORY` for [`OpenOptionsExt::custom_flags`].
+/// `O_DIRECTORY` for `OpenOptionsExt::custom_flags`.
 const O_DIRECTORY: i32 = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
 
 /// Takes registrations for ever. The newest one counts: an agent that was restarted may come back
