@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! The options of a container: one [schema](schema), from which D-Bus, the command line and
-//! settings dialogs take what there is, and the [rules](resolve) between the values.
+//! The options of a container: one [`schema()`], from which D-Bus, the command line and settings
+//! dialogs take what there is, and the rules between the values ([`resolve()`]).
 
 mod resolve;
 mod schema;
