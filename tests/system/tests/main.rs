@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! The installed system, as its users see it. See `src/lib.rs` for how the tests reach the host.
+
+mod bad_input;
+mod bus_interface;
+mod bus_methods;
+mod enter;
+mod failures;
+mod images;
+mod lifecycle;
+mod nested;
+mod operations;
+mod options;
+mod ownership;
+mod reboot;
+mod robustness;
+mod sandbox;
+mod settings;
+mod terminal;
