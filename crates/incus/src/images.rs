@@ -62,6 +62,16 @@ pub struct Image {
 }
 
 impl Image {
+    /// What can be changed of it, as it is.
+    pub fn to_put(&self) -> ImagePut {
+        ImagePut {
+            auto_update: self.auto_update,
+            public: self.public,
+            properties: self.properties.clone(),
+            profiles: self.profiles.clone(),
+        }
+    }
+
     /// Reads an image and keeps what it was read from.
     fn from_raw(raw: Value) -> serde_json::Result<Image> {
         let mut image: Image = decode(raw.clone())?;
@@ -120,6 +130,19 @@ pub struct ImageAliasPut {
     pub description: String,
 }
 
+/// What can be changed in an image, whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImagePut {
+    /// Whether Incus keeps it up to date.
+    pub auto_update: bool,
+    /// Whether anyone may download it.
+    pub public: bool,
+    /// Its properties.
+    pub properties: Config,
+    /// Profiles for instances made from it.
+    pub profiles: Vec<String>,
+}
+
 /// What to do with an image that is downloaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyOptions {
@@ -155,6 +178,21 @@ impl Client {
         let Versioned { value, etag } = self.transport.get(&path).await?;
         let value = Image::from_raw(value).map_err(|error| not_understood(&path, &error))?;
         Ok(Versioned { value, etag })
+    }
+
+    /// Replaces what can be changed of an image. With an ETag, only if it is still as it was read.
+    ///
+    /// # Errors
+    /// When it does not exist, or was changed meanwhile.
+    pub async fn update_image(
+        &self,
+        fingerprint: &str,
+        put: &ImagePut,
+        etag: Option<&str>,
+    ) -> Result<()> {
+        let path = ApiPath::new(&["images", fingerprint])?;
+        self.done(Call::new(Method::PUT, &path).json(put)?.if_match(etag))
+            .await
     }
 
     /// Deletes an image with its aliases. Instances made from it stay.

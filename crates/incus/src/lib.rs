@@ -75,7 +75,9 @@ pub use error::{Error, Result};
 pub use events::{Event, EventFilter, EventType, Events};
 pub use exec::{Exec, ExecControl, ExecInput, ExecLimits, ExecOutput, ExecPost, ExecStream};
 pub use files::{File, FileAttr, FileType, WriteMode};
-pub use images::{CopyOptions, Image, ImageAlias, ImageAliasEntry, ImageAliasPut, ImageSource};
+pub use images::{
+    CopyOptions, Image, ImageAlias, ImageAliasEntry, ImageAliasPut, ImagePut, ImageSource,
+};
 pub use import::ImportOptions;
 pub use instances::{
     Instance, InstanceFull, InstancePatch, InstancePost, InstancePut, InstanceSource,

@@ -9,13 +9,10 @@ use kapsule_core::image::{self, ImageRef, LOCAL_SERVER};
 use kapsule_core::settings::Settings;
 
 use super::follow::follow;
+use super::image_owners::{self, Deletion, is_visible};
 use super::{Service, incus_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
-
-/// Image property with the uid of the user who imported it. Images that the daemon downloaded
-/// have none and are everyone's, as are those that root imported.
-pub(super) const OWNER_PROPERTY: &str = "kapsule.owner";
 
 /// Image properties that hold default options: of simplestreams images and of imported ones.
 const DEFAULT_OPTIONS: [&str; 2] = [
@@ -41,20 +38,6 @@ impl From<&Image> for LocalImage {
                 .unwrap_or_default(),
         }
     }
-}
-
-/// Whether a user may use and see an image.
-fn is_visible(image: &Image, user: u32) -> bool {
-    owner(image).is_none_or(|owner| owner == 0 || owner == user || user == 0)
-}
-
-/// Whether a user may delete or replace an image.
-pub(super) fn is_deletable(image: &Image, user: u32) -> bool {
-    user == 0 || owner(image).is_none_or(|owner| owner == user)
-}
-
-fn owner(image: &Image) -> Option<u32> {
-    image.properties.get(OWNER_PROPERTY)?.parse().ok()
 }
 
 impl Service {
@@ -163,20 +146,61 @@ impl Service {
             .filter(|image| is_visible(image, user))
             .collect();
         let image = pick(&visible, identifier)?;
-        if !is_deletable(image, user) {
-            return Err(Error::new(
-                ErrorKind::AccessDenied,
-                format!("image '{identifier}' is not yours: only root can delete it"),
-            ));
+        match image_owners::deletion(image, user) {
+            Deletion::Whole => self.delete_whole_image(image, reporter).await?,
+            Deletion::Share => self.give_up_image(user, image).await?,
+            // Root's image under a name that the user gave it: the name goes.
+            Deletion::Refused if names(image, identifier, user) => {
+                self.incus
+                    .delete_alias(identifier)
+                    .await
+                    .map_err(incus_error)?;
+            }
+            Deletion::Refused => {
+                return Err(Error::new(
+                    ErrorKind::AccessDenied,
+                    format!("image '{identifier}' is not yours: only root can delete it"),
+                ));
+            }
         }
+        reporter.success(format!("Image '{identifier}' is deleted"));
+        Ok(())
+    }
+
+    pub(super) async fn delete_whole_image(
+        &self,
+        image: &Image,
+        reporter: &Reporter,
+    ) -> Result<()> {
         let operation = self
             .incus
             .delete_image(&image.fingerprint)
             .await
             .map_err(incus_error)?;
-        follow(operation, reporter, "Deleting the image").await?;
-        reporter.success(format!("Image '{identifier}' is deleted"));
-        Ok(())
+        follow(operation, reporter, "Deleting the image")
+            .await
+            .map(drop)
+    }
+
+    /// Takes a user's aliases and ownership away from an image that others have too.
+    pub(super) async fn give_up_image(&self, user: u32, image: &Image) -> Result<()> {
+        let description = image_owners::alias_description(user);
+        for alias in image
+            .aliases
+            .iter()
+            .filter(|alias| alias.description == description)
+        {
+            self.incus
+                .delete_alias(&alias.name)
+                .await
+                .map_err(incus_error)?;
+        }
+        let mut put = image.to_put();
+        put.properties.remove(&image_owners::property(user));
+        self.incus
+            .update_image(&image.fingerprint, &put, None)
+            .await
+            .map_err(incus_error)
     }
 
     /// Brings downloaded images up to date: all (empty spec), those of an alias, or one
@@ -288,6 +312,12 @@ fn pick<'a>(images: &[&'a Image], identifier: &str) -> Result<&'a Image> {
     }
 }
 
+/// Whether the identifier is a name that the user gave to the image.
+fn names(image: &Image, identifier: &str, user: u32) -> bool {
+    let mut aliases = image.aliases.iter();
+    aliases.any(|alias| alias.name == identifier && image_owners::may_move(alias, user))
+}
+
 /// What to call an image in messages.
 fn title(image: &Image) -> String {
     match &image.update_source {
@@ -347,7 +377,7 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn image(fingerprint: &str, alias: &str, owner: &str) -> Image {
+    fn image(fingerprint: &str, alias: &str) -> Image {
         let mut image = Image {
             fingerprint: fingerprint.to_owned(),
             ..Image::default()
@@ -356,11 +386,6 @@ mod tests {
             name: alias.to_owned(),
             ..Default::default()
         }];
-        if !owner.is_empty() {
-            image
-                .properties
-                .insert(OWNER_PROPERTY.to_owned(), owner.to_owned());
-        }
         image
     }
 
@@ -379,24 +404,12 @@ mod tests {
 
     #[test]
     fn picks_by_alias_then_by_fingerprint() {
-        let (a, b) = (image("aaaaaa11", "x", ""), image("aaaaaa22", "y", ""));
+        let (a, b) = (image("aaaaaa11", "x"), image("aaaaaa22", "y"));
         let images = [&a, &b];
         assert_eq!(pick(&images, "y").unwrap().fingerprint, "aaaaaa22");
         assert_eq!(pick(&images, "aaaaaa1").unwrap().fingerprint, "aaaaaa11");
         for bad in ["aaaaaa", "aaa", "zzzzzz", "", "../x"] {
             assert!(pick(&images, bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_imported_image_is_its_owners_and_roots_is_everyones() {
-        let (mine, roots, downloaded) = (
-            image("1", "m", "1000"),
-            image("2", "r", "0"),
-            image("3", "d", ""),
-        );
-        assert!(is_visible(&mine, 1000) && !is_visible(&mine, 1001) && is_visible(&mine, 0));
-        assert!(is_visible(&roots, 1001) && !is_deletable(&roots, 1001) && is_deletable(&roots, 0));
-        assert!(is_visible(&downloaded, 1001) && is_deletable(&downloaded, 1001));
     }
 }

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::follow::follow;
-use super::images::{OWNER_PROPERTY, is_deletable};
+use super::image_owners::{self, Deletion, is_visible, may_move};
 use super::{Service, incus_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
@@ -47,43 +47,71 @@ impl Service {
         image::check_alias(alias)?;
         let replaced = self.replaceable(user, alias).await?;
         let fingerprint = self.upload(user, source, reporter).await?;
-        self.point_alias(alias, &fingerprint, replaced.is_some())
+        self.point_alias(user, alias, &fingerprint, replaced.is_some())
             .await?;
-        if let Some(old) =
-            replaced.filter(|old| old.fingerprint != fingerprint && old.aliases.len() == 1)
-        {
-            // Nothing names it any more.
-            let operation = self
-                .incus
-                .delete_image(&old.fingerprint)
-                .await
-                .map_err(incus_error)?;
-            follow(operation, reporter, "Deleting the replaced image").await?;
+        if let Some(old) = replaced.filter(|old| old.fingerprint != fingerprint) {
+            self.tidy_replaced(user, &old.fingerprint, reporter).await?;
         }
         reporter.success(format!("Image '{alias}' is imported"));
         Ok(())
     }
 
-    /// The image that has the alias, which the user must be allowed to replace.
+    /// The image that has the alias, if the user may give the alias to another one.
     async fn replaceable(&self, user: u32, alias: &str) -> Result<Option<Image>> {
         let images = self.incus.images().await.map_err(incus_error)?;
-        let holder = images
-            .into_iter()
-            .find(|image| image.aliases.iter().any(|held| held.name == alias));
-        match holder {
-            Some(image) if !is_deletable(&image, user) => Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!(
-                    "the image alias '{alias}' is taken by another user. Choose another one with --alias"
-                ),
-            )),
-            holder => Ok(holder),
+        for image in images {
+            let Some(held) = image.aliases.iter().find(|held| held.name == alias) else {
+                continue;
+            };
+            if !may_move(held, user) {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    format!(
+                        "the image alias '{alias}' is taken by another user. Choose another one with --alias"
+                    ),
+                ));
+            }
+            return Ok(Some(image));
         }
+        Ok(None)
+    }
+
+    /// Deletes an image that has lost its last alias, as far as it was the user's.
+    async fn tidy_replaced(&self, user: u32, fingerprint: &str, reporter: &Reporter) -> Result<()> {
+        let old = self
+            .incus
+            .image(fingerprint)
+            .await
+            .map_err(incus_error)?
+            .value;
+        let still_named = old.aliases.iter().any(|alias| may_move(alias, user));
+        match image_owners::deletion(&old, user) {
+            Deletion::Whole if old.aliases.is_empty() => {
+                self.delete_whole_image(&old, reporter).await
+            }
+            Deletion::Share if !still_named => self.give_up_image(user, &old).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes an image that is there already the user's, too.
+    async fn share(&self, user: u32, fingerprint: &str) -> Result<()> {
+        let image = self.incus.image(fingerprint).await.map_err(incus_error)?;
+        if is_visible(&image, user) {
+            return Ok(());
+        }
+        let mut put = image.to_put();
+        put.properties
+            .insert(image_owners::property(user), "true".to_owned());
+        self.incus
+            .update_image(fingerprint, &put, Some(&image.etag))
+            .await
+            .map_err(incus_error)
     }
 
     /// Hands the files to Incus and returns the image's fingerprint.
     async fn upload(&self, user: u32, source: ImportSource, reporter: &Reporter) -> Result<String> {
-        let properties = [(OWNER_PROPERTY.to_owned(), user.to_string())];
+        let properties = [(image_owners::property(user), "true".to_owned())];
         let options = ImportOptions {
             properties: properties.into_iter().collect(),
             ..ImportOptions::default()
@@ -122,17 +150,28 @@ impl Service {
                 Error::failed("Incus imported the image and does not tell which one it is")
             }),
             // The very same files are there already: Incus' fingerprint is the hash of all bytes.
-            Err(error) if error.message.contains("same fingerprint") => Ok(fingerprint(&seen)),
+            Err(error) if error.message.contains("same fingerprint") => {
+                let fingerprint = fingerprint(&seen);
+                self.share(user, &fingerprint).await?;
+                Ok(fingerprint)
+            }
             Err(error) => Err(error.context("Incus does not accept the image")),
         }
     }
 
-    async fn point_alias(&self, alias: &str, fingerprint: &str, exists: bool) -> Result<()> {
+    async fn point_alias(
+        &self,
+        user: u32,
+        alias: &str,
+        fingerprint: &str,
+        exists: bool,
+    ) -> Result<()> {
+        let description = image_owners::alias_description(user);
         let target = fingerprint.to_owned();
         if exists {
             let put = ImageAliasPut {
                 target,
-                ..ImageAliasPut::default()
+                description,
             };
             self.incus
                 .update_alias(alias, &put, None)
@@ -142,6 +181,7 @@ impl Service {
             let entry = ImageAliasEntry {
                 name: alias.to_owned(),
                 target,
+                description,
                 ..ImageAliasEntry::default()
             };
             self.incus.create_alias(&entry).await.map_err(incus_error)

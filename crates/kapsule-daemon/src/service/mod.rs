@@ -12,12 +12,13 @@
 //! | [`create`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
 //! | [`session`] | ways into a container |
 //! | [`look`] | lists and information |
-//! | [`images`], [`import`] | images |
+//! | [`images`], [`import`], [`image_owners`] | images, and whose they are |
 //! | [`follow`] | waiting for Incus, with progress and cancel |
 
 mod create;
 mod devices;
 mod follow;
+mod image_owners;
 mod images;
 mod import;
 mod lifecycle;
