@@ -67,12 +67,11 @@ mod tests {
     use super::*;
 
     fn image(owners: &[u32]) -> Image {
-        let mut image = Image::default();
-        image.properties = owners
-            .iter()
-            .map(|user| (property(*user), "true".to_owned()))
-            .collect();
-        image
+        let claim = |user: &u32| (property(*user), "true".to_owned());
+        Image {
+            properties: owners.iter().map(claim).collect(),
+            ..Image::default()
+        }
     }
 
     #[test]
