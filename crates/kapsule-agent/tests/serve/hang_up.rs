@@ -132,10 +132,6 @@ fn a_client_that_goes_before_the_start_leaves_nothing() {
             .send(&open, &[], crate::harness::deadline())
             .unwrap();
     }
-    let agent_has_children = || {
-        let path = format!("/proc/{0}/task/{0}/children", agent.pid());
-        !std::fs::read_to_string(path).unwrap().trim().is_empty()
-    };
-    eventually("no process is left", || !agent_has_children());
+    eventually("no process is left", || agent.children().is_empty());
     assert!(agent.is_running());
 }

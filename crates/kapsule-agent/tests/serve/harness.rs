@@ -136,6 +136,16 @@ impl Agent {
         self.process.id()
     }
 
+    /// The leaders of its sessions.
+    pub(crate) fn children(&self) -> Vec<rustix::process::Pid> {
+        let path = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        let children = children.split_ascii_whitespace();
+        children
+            .filter_map(|child| rustix::process::Pid::from_raw(child.parse().ok()?))
+            .collect()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
@@ -193,6 +203,10 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        // As systemd does it: what its sessions still have goes with the agent.
+        for child in self.children() {
+            let _ = rustix::process::kill_process_group(child, rustix::process::Signal::KILL);
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -3,7 +3,7 @@
 
 //! Exactness: arguments, environment, status, streams.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use kapsule_proto::session::{Exit, FailedStage, Notice, StdioSet, ToAgentSession};
@@ -199,23 +199,24 @@ fn streams_that_are_not_attached_are_empty() {
         .unwrap();
     drop(stdout);
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+    output.read_to_string(&mut text).unwrap();
     assert_eq!(text, "/dev/null\n/dev/null\n");
 }
 
 #[test]
 fn signals_reach_the_whole_group() {
     let agent = Agent::start();
-    let script = "sleep 1000 & trap 'kill %1; exit 3' USR1; echo ready; wait";
+    // The program and one that it waits for; both say that they are there.
+    let script = "sh -c 'echo one; exec sleep 1000' & trap 'exit 3' USR1; echo two; wait";
     let mut session = agent.session(Request::new(&["sh", "-c", script]));
-    session.read_until("ready");
+    let so_far = session.read_until("two");
+    if !so_far.contains("one") {
+        session.read_until("one");
+    }
     session.signal(10);
     assert_eq!(session.exit(), Exit::Code(3));
-
-    let mut session = agent.session(Request::new(&["sh", "-c", "echo ready; sleep 1000"]));
-    session.read_until("ready");
-    session.signal(2);
-    assert_eq!(session.exit(), Exit::Signal(2));
+    // The other held the stream open; it has ended by the signal too.
+    assert_eq!(session.output.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
