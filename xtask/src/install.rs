@@ -193,7 +193,7 @@ fn read(path: &str) -> Result<Vec<u8>> {
 fn filled(path: &str, prefix: &Path) -> Result<String> {
     let text = String::from_utf8(read(path)?).with_context(|| format!("{path} is no text"))?;
     let prefix = prefix.to_str().context("the prefix is not UTF-8")?;
-    let (bindir, libdir) = (format!("{prefix}/bin"), format!("{prefix}/lib"));
+    let (bindir, libdir) = (format!("{prefix}/bin"), format!("{prefix}/lib/kapsule"));
     let values = [("prefix", prefix), ("bindir", &bindir), ("libdir", &libdir)];
     template::fill(&text, &values).with_context(|| path.to_owned())
 }

@@ -36,7 +36,9 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     install::install(&root, Path::new("/usr"), profile)?;
     follow_debian(&root)?;
     write_documents(&root)?;
-    write_control(&root, work.path())?;
+    let control = control(&root, work.path())?;
+    let sums = checksums(&root)?;
+    write_control_folder(&root.join("DEBIAN"), &control, &sums)?;
 
     let architecture = output(&mut cmd("dpkg", ["--print-architecture"]))?;
     let name = format!("kapsule_{VERSION}_{architecture}.deb");
@@ -102,7 +104,7 @@ fn write_documents(root: &Path) -> Result<()> {
     compress(&texts)
 }
 
-fn write_control(root: &Path, work: &Path) -> Result<()> {
+fn control(root: &Path, work: &Path) -> Result<String> {
     let shlibs = shared_libraries(root, work)?;
     let size = output(
         cmd(
@@ -113,18 +115,25 @@ fn write_control(root: &Path, work: &Path) -> Result<()> {
     )?;
     let size = size.split_whitespace().next().context("du says nothing")?;
     let architecture = output(&mut cmd("dpkg", ["--print-architecture"]))?;
-    let control = filled(
-        "control.in",
-        &[
-            ("architecture", &architecture),
-            ("shlibs", &shlibs),
-            ("size", size),
-        ],
-    )?;
-    let folder = root.join("DEBIAN");
-    fs::create_dir(&folder)?;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-    write(&folder.join("control"), &control)?;
+    let values = [
+        ("architecture", architecture.as_str()),
+        ("shlibs", &shlibs),
+        ("size", size),
+    ];
+    filled("control.in", &values)
+}
+
+/// What `dpkg --verify` compares with: deb-md5sums(5).
+fn checksums(root: &Path) -> Result<String> {
+    let script = "find * -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum";
+    Ok(output(cmd("sh", ["-ec", script]).current_dir(root))? + "\n")
+}
+
+fn write_control_folder(folder: &Path, control: &str, sums: &str) -> Result<()> {
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    write(&folder.join("control"), control)?;
+    write(&folder.join("md5sums"), sums)?;
     for script in ["postinst", "prerm", "postrm"] {
         let target = folder.join(script);
         write(&target, &source(script)?)?;
