@@ -79,6 +79,7 @@ pub(crate) fn archive() -> Result<(PathBuf, String)> {
         }
         made?;
         fs::rename(&part, &archive)?;
+        dirs::prune(&dir, "host-", ".tar.zst", &digest)?;
     }
     Ok((archive, digest))
 }

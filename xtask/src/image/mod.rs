@@ -18,7 +18,7 @@ use crate::run::{cmd, run};
 use crate::{dirs, needs};
 
 /// To be raised when this code makes another image of the same recipe.
-const REVISION: &str = "1";
+const REVISION: &str = "2";
 
 /// Builds an image unless it is in the cache, and returns the folder with `incus.tar.xz` and
 /// `rootfs.squashfs`.
@@ -55,6 +55,7 @@ pub(crate) fn build(name: &str) -> Result<PathBuf> {
     make_metadata(&recipe, work.path())?;
     fs::rename(work.keep(), &target)
         .with_context(|| format!("cannot make {}", target.display()))?;
+    dirs::prune(&parent, &format!("{name}-"), "", &digest)?;
     Ok(target)
 }
 
@@ -77,23 +78,31 @@ fn make_root(recipe: &Recipe, source: &Path, squashfs: &Path) -> Result<()> {
     mmdebstrap
         .arg(format!("--variant={}", recipe.variant))
         .arg(format!("--include={}", recipe.packages.join(",")));
+    let hook = if recipe.variant == "extract" {
+        // mmdebstrap has no later hook where packages are only unpacked; what it would clean up after it,
+        // the recipe may have removed altogether.
+        mmdebstrap.arg("--skip=cleanup");
+        "extract"
+    } else {
+        "customize"
+    };
     if source.join("files").is_dir() {
         let files = source.join("files").join(".");
         mmdebstrap.arg(format!(
-            "--customize-hook=cp --recursive --no-dereference --preserve=mode '{}' \"$1\"",
+            "--{hook}-hook=cp --recursive --no-dereference --preserve=mode '{}' \"$1\"",
             files.display()
         ));
     }
     if source.join("customize").is_file() {
         mmdebstrap.arg(format!(
-            "--customize-hook={}",
+            "--{hook}-hook={}",
             source.join("customize").display()
         ));
     }
     run(mmdebstrap.arg(&recipe.suite).arg(&tar))?;
     // From the archive, since its extended attributes (file capabilities) survive there whatever the file
     // system in between. The level trades a tenth of the size for most of the time.
-    let pack = r#"mksquashfs - "$2" -tar -noappend -quiet -no-progress -comp zstd -Xcompression-level 6 < "$1""#;
+    let pack = r#"mksquashfs - "$2" -tar -root-mode 755 -noappend -quiet -no-progress -comp zstd -Xcompression-level 6 < "$1""#;
     run(cmd("sh", ["-c", pack, "sh"]).arg(&tar).arg(squashfs))?;
     fs::remove_file(tar)?;
     Ok(())
