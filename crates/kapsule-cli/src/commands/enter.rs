@@ -83,10 +83,10 @@ pub(crate) fn run(args: Args) -> Result<SessionEnd, CommandError> {
     let name = args.name.unwrap_or_default();
     let (container, socket) = block_on(open(&name)).map_err(not_entered)?;
     let request = SessionRequest {
+        login: args.login || argv.is_empty(),
         argv,
         env,
         cwd,
-        login: args.login,
         container,
     };
     session::run(socket, request).map_err(|error| {
@@ -199,12 +199,11 @@ fn working_directory(asked: Option<&Path>) -> Option<PathBuf> {
 /// The current directory by the name that the user came to it (`PWD`), as a home may be reached
 /// through a link that exists on both sides, and its target only here.
 fn current_directory() -> Option<PathBuf> {
-    let real = std::env::current_dir().ok();
-    let logical = std::env::var_os("PWD").map(PathBuf::from)?;
-    if logical.is_absolute() && is_same_directory(&logical, Path::new(".")) {
-        return Some(logical);
-    }
-    real
+    let is_here = |path: &PathBuf| path.is_absolute() && is_same_directory(path, Path::new("."));
+    let logical = std::env::var_os("PWD").map(PathBuf::from);
+    logical
+        .filter(is_here)
+        .or_else(|| std::env::current_dir().ok())
 }
 
 fn is_same_directory(one: &Path, other: &Path) -> bool {
