@@ -3,6 +3,7 @@
 
 //! The host: who has a session there, and which tests may use it at the same time.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::ops::Deref;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -97,12 +98,28 @@ fn ready() {
 }
 
 fn prepare() -> Result<(), String> {
+    one_run_at_a_time()?;
     let answer = ROOT.kapsule(["list", "--json"]);
     if answer.status != 0 {
         return Err(answer.to_string());
     }
     container::remove_leftovers();
     container::provide_image()
+}
+
+/// Another run of these tests, begun by somebody else on this machine, would remove what this one makes.
+fn one_run_at_a_time() -> Result<(), String> {
+    static LOCK: OnceLock<File> = OnceLock::new();
+    let path = std::env::temp_dir().join("kapsule-system-tests.lock");
+    let failed = |error| format!("cannot lock {}: {error}", path.display());
+    let file = File::create(&path).map_err(failed)?;
+    if file.try_lock().is_err() {
+        say("another run of the system tests uses the host; waiting for its end");
+        file.lock().map_err(failed)?;
+    }
+    // Held until this program ends.
+    let _ = LOCK.set(file);
+    Ok(())
 }
 
 impl Host {

@@ -228,7 +228,7 @@ fn options() {
                 &["gpu"],
             ),
             (&["1", "session_mode", "b", "true"], &["session_mode"]),
-            (&["1", "dbus_mux", "b", "true"], &["dbus_mux"]),
+            (&["1", "dbus_mux", "b", "true"], &["cannot be used"]),
         ];
         for (options, needles) in cases {
             let ended = create(options);
@@ -239,7 +239,7 @@ fn options() {
         }
         for (flag, needle) in [
             ("--session-mode", "session_mode"),
-            ("--dbus-mux", "dbus_mux"),
+            ("--dbus-mux", "cannot be used"),
             ("--nvidia-drivers", "nvidia_drivers"),
             ("--nonsense", "--nonsense"),
             ("--gpu=yes", "--gpu"),

@@ -52,7 +52,6 @@ fn sudo_makes_root_of_the_container_only() {
         "sudo cat /.kapsule/host/root/t-secret",
         "sudo touch /.kapsule/host/etc/t-file",
         "sudo ls /.kapsule/host/home/bob",
-        "sudo chown 0:0 /home/alice",
         "sudo mknod /tmp/t-disk b 7 0",
         "sudo mount -t btrfs /dev/loop0 /mnt",
     ] {
@@ -92,15 +91,15 @@ fn the_home_is_the_one_outside() {
     let Some(_host) = shared() else { return };
     common().sh("mkdir -p ~/t-home && echo 'from inside' > ~/t-home/in && mkdir ~/t-home/dir && ln -s in ~/t-home/link");
     let outside = ALICE
-        .sh("cd ~/t-home && cat in link && stat -c '%U:%G %a %F' in dir")
+        .sh("cd ~/t-home && cat in link && stat -c '%U:%G %F' in dir")
         .ok();
     assert_eq!(
         outside.lines().collect::<Vec<_>>(),
         [
             "from inside",
             "from inside",
-            "alice:alice 644 regular file",
-            "alice:alice 755 directory"
+            "alice:alice regular file",
+            "alice:alice directory"
         ]
     );
     ALICE

@@ -90,18 +90,14 @@ fn terminals_are_told_which_container_they_show() {
 #[test]
 fn the_size_follows() {
     let Some(_host) = shared() else { return };
-    // `script` gives the client a terminal whose size can be changed from beside it.
-    let inner = format!(
-        "kapsule enter {} -- sh -c 'stty size; trap \"stty size; exit\" WINCH; while :; do sleep 0.1; done'",
+    let inside = "stty size; trap 'stty size; exit' WINCH; while :; do sleep 0.1; done";
+    let script = format!(
+        "stty rows 30 cols 100; (sleep 1; stty rows 40 cols 120 < /dev/tty) & kapsule enter {} -- sh -c \"{inside}\"",
         common().name
     );
-    let outer = format!(
-        "stty rows 30 cols 100; ({inner}) & sleep 1.5; stty rows 40 cols 120 < /dev/tty; wait"
-    );
-    let output = ALICE
-        .command(["sh", "-c", &format!("set -m; {outer}")])
-        .tty()
-        .run();
+    let mut running = ALICE.command(["sh", "-c", &script]).tty().start();
+    running.wait_for("40 120");
+    let output = running.wait();
     let text = output.text();
     let (before, after) = (text.find("30 100"), text.find("40 120"));
     assert!(before.is_some() && after > before, "{output}");
