@@ -358,3 +358,6 @@ fn is_ready(end: &End<'_>, flags: PollFlags) -> bool {
     };
     poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(flags)
 }
+
+#[cfg(test)]
+mod tests;

@@ -240,3 +240,6 @@ pub(super) fn io(what: &'static str) -> impl FnOnce(rustix::io::Errno) -> Sessio
         source: errno.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
