@@ -16,6 +16,7 @@ usage: kapsule-agent boot
        kapsule-agent set-up
        kapsule-agent supervise
        kapsule-agent serve [--context user-manager|plain] [--socket PATH] [--as-owner]
+                           [--detach]
        kapsule-agent version";
 
 /// What to do.
@@ -51,6 +52,7 @@ fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Strin
         socket: PathBuf::from(paths::AGENT_SOCKET),
         context: Context::Plain,
         as_owner: false,
+        detach: false,
         restarted_for: None,
     };
     while let Some(option) = arguments.next() {
@@ -70,6 +72,7 @@ fn serve(mut arguments: impl Iterator<Item = OsString>) -> Result<Options, Strin
                 };
             }
             Some("--as-owner") => options.as_owner = true,
+            Some("--detach") => options.detach = true,
             // The agent's own note to itself.
             Some("--restarted-for") => {
                 let value = value()?;
@@ -110,6 +113,7 @@ mod tests {
                 socket: "/s".into(),
                 context: Context::UserManager,
                 as_owner: false,
+                detach: false,
                 restarted_for: Some(2),
             }))
         );

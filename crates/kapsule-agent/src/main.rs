@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Ok(Command::Boot) => boot::boot(),
         Ok(Command::SetUp) => boot::set_up(),
         Ok(Command::Supervise) => supervise::supervise(),
+        Ok(Command::Serve(options)) if options.detach => supervise::detach(&options),
         Ok(Command::Serve(options)) => {
             let error = serve::serve(&options);
             eprintln!("kapsule-agent: {error}");

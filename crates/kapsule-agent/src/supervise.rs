@@ -10,6 +10,7 @@
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use rustix::fs::Gid;
 use rustix::process::Uid;
 
 use crate::account_file::{fields, lines, number};
+use crate::serve::Options;
 use crate::{boot, files};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -95,6 +97,29 @@ fn make_runtime_dir(owner: &Owner) -> io::Result<()> {
         .create("/run/user")?;
     DirBuilder::new().mode(0o700).create(&path)?;
     chown(&path, Some(owner.uid), Some(owner.gid))
+}
+
+/// Starts the agent once more, in the background and for the user that this one runs as. This is
+/// how the daemon brings one back that has gone, and how it starts root's.
+pub(crate) fn detach(options: &Options) -> ExitCode {
+    let agent = std::env::current_exe().unwrap_or_else(|_| paths::AGENT.into());
+    let started = Command::new(agent)
+        .args(["serve", "--context", "plain", "--socket"])
+        .arg(&options.socket)
+        .env_clear()
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match started {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kapsule-agent: cannot start in the background: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Turns this process from root into the owner, with the owner's groups and, where the guest has

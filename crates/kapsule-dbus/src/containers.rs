@@ -20,6 +20,10 @@ pub trait Containers1 {
     /// Errors: `NotFound`, `NotRunning` (start it first), `AgentUnavailable`.
     fn open_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
 
+    /// As [`open_session`](Self::open_session), for the root of the container, who is nobody on
+    /// the host.
+    fn open_root_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
+
     /// Everything about one container: `ContainerInfo` as JSON.
     fn get_info(&self, name: &str) -> zbus::Result<String>;
 

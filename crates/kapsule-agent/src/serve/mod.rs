@@ -53,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) context: Context,
     /// Become the container's owner first; the agent was started as root.
     pub(crate) as_owner: bool,
+    /// Go on in the background, and let whoever started this go on too.
+    pub(crate) detach: bool,
     /// The daemon's version for which the agent has restarted itself already.
     pub(crate) restarted_for: Option<u16>,
 }

@@ -16,8 +16,8 @@ use kapsule_proto::registration::{self, Context, Hello, MAX_PACKET, PROTOCOL_VER
 use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 use tracing::{debug, warn};
 
-use super::Slot;
 use super::registered::Registered;
+use super::{SessionUser, Slot, Slots};
 use crate::service::ContainerId;
 
 /// How long an agent may take for its first packet.
@@ -27,7 +27,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Makes the socket in the container's folder, in place of one that an earlier daemon left. Only
 /// the owner may connect (and the host's root): no other user of the guest can register.
-pub(super) fn bind(folder: &Path, owner: u32) -> io::Result<UnixSeqpacketListener> {
+pub(super) fn bind(
+    folder: &Path,
+    owner: u32,
+    group: Option<u32>,
+) -> io::Result<UnixSeqpacketListener> {
     let directory = OpenOptions::new()
         .read(true)
         .custom_flags(O_DIRECTORY)
@@ -42,7 +46,8 @@ pub(super) fn bind(folder: &Path, owner: u32) -> io::Result<UnixSeqpacketListene
         _ => {}
     }
     let listener = UnixSeqpacketListener::bind(&socket)?;
-    chown(&socket, Some(owner), None)?;
+    // The group too: guest root's rights reach only files of which both numbers are known inside.
+    chown(&socket, Some(owner), group)?;
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -52,14 +57,14 @@ const O_DIRECTORY: i32 = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
 
 /// Takes registrations for ever. The newest one counts: an agent that was restarted may come back
 /// before the end of the old one is noticed.
-pub(super) async fn serve(id: ContainerId, mut listener: UnixSeqpacketListener, slot: Arc<Slot>) {
+pub(super) async fn serve(id: ContainerId, mut listener: UnixSeqpacketListener, slots: Arc<Slots>) {
     loop {
         match listener.accept().await {
-            // One at a time: whoever floods the socket only delays the agent of their own container.
-            Ok(socket) => match register(&id, socket).await {
-                Ok(agent) => {
-                    debug!(container = %id, "agent registered");
-                    take(&slot, Arc::new(agent));
+            // One at a time: whoever floods the socket only delays the agents of their own container.
+            Ok(socket) => match register(&id, &slots, socket).await {
+                Ok((user, agent)) => {
+                    debug!(container = %id, ?user, "agent registered");
+                    take(slots.of(user), Arc::new(agent));
                 }
                 Err(reason) => debug!(container = %id, reason, "registration refused"),
             },
@@ -71,16 +76,20 @@ pub(super) async fn serve(id: ContainerId, mut listener: UnixSeqpacketListener, 
     }
 }
 
-async fn register(id: &ContainerId, socket: UnixSeqpacket) -> Result<Registered, &'static str> {
+async fn register(
+    id: &ContainerId,
+    slots: &Slots,
+    socket: UnixSeqpacket,
+) -> Result<(SessionUser, Registered), &'static str> {
     let peer = socket.peer_cred().map_err(|_| "no credentials")?;
-    if peer.uid() != id.owner {
-        return Err("not the owner");
-    }
+    let user = slots
+        .user(id.owner, peer.uid())
+        .ok_or("neither the owner nor root")?;
     let context = match tokio::time::timeout(HELLO_LIMIT, hello(&socket)).await {
         Ok(context) => context?,
         Err(_) => return Err("said nothing"),
     };
-    Ok(Registered::new(socket, context))
+    Ok((user, Registered::new(socket, context)))
 }
 
 async fn hello(socket: &UnixSeqpacket) -> Result<Context, &'static str> {

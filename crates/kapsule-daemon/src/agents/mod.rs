@@ -36,8 +36,48 @@ pub(crate) struct Agents {
 }
 
 struct Entry {
-    slot: Arc<Slot>,
+    slots: Arc<Slots>,
     listener: JoinHandle<()>,
+}
+
+/// Whom a session is for. Each has an agent of their own, with their own rights and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionUser {
+    /// The owner of the container, by the same number on the host and inside.
+    Owner,
+    /// Root of the container, who is nobody on the host.
+    Root,
+}
+
+/// The agents of one container.
+#[derive(Default)]
+struct Slots {
+    owner: Arc<Slot>,
+    root: Arc<Slot>,
+    /// Guest root's number on the host, once somebody asked for a session of root's.
+    root_uid: Mutex<Option<u32>>,
+}
+
+impl Slots {
+    fn of(&self, user: SessionUser) -> &Arc<Slot> {
+        match user {
+            SessionUser::Owner => &self.owner,
+            SessionUser::Root => &self.root,
+        }
+    }
+
+    fn root_uid(&self) -> MutexGuard<'_, Option<u32>> {
+        self.root_uid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which agent a peer with this number is, if it may be one.
+    fn user(&self, owner: u32, peer: u32) -> Option<SessionUser> {
+        if peer == owner {
+            Some(SessionUser::Owner)
+        } else {
+            (*self.root_uid() == Some(peer)).then_some(SessionUser::Root)
+        }
+    }
 }
 
 impl fmt::Debug for Agents {
@@ -60,26 +100,34 @@ impl Agents {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Listens for the agent of a container in its folder. Does nothing when it does already.
+    /// Listens for the agents of a container in its folder; `group` is the owner's primary group.
+    /// Does nothing when it does already.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub(crate) fn listen(&self, id: &ContainerId, folder: &Path) -> Result<()> {
+    pub(crate) fn listen(&self, id: &ContainerId, folder: &Path, group: Option<u32>) -> Result<()> {
         let mut entries = self.entries();
         if entries.contains_key(id) {
             return Ok(());
         }
-        let socket = listener::bind(folder, id.owner).map_err(|error| {
+        let socket = listener::bind(folder, id.owner, group).map_err(|error| {
             Error::failed(format!(
                 "cannot listen for the agent of container '{}' in {}: {error}",
                 id.name,
                 folder.display()
             ))
         })?;
-        let slot = Arc::new(Slot::new(None));
-        let listener = tokio::spawn(listener::serve(id.clone(), socket, Arc::clone(&slot)));
-        entries.insert(id.clone(), Entry { slot, listener });
+        let slots = Arc::new(Slots::default());
+        let listener = tokio::spawn(listener::serve(id.clone(), socket, Arc::clone(&slots)));
+        entries.insert(id.clone(), Entry { slots, listener });
         Ok(())
+    }
+
+    /// Lets guest root's agent register, who has this number on the host.
+    pub(crate) fn expect_root(&self, id: &ContainerId, uid: u32) {
+        if let Some(entry) = self.entries().get(id) {
+            *entry.slots.root_uid() = Some(uid);
+        }
     }
 
     /// Stops listening; the container is gone.
@@ -87,19 +135,20 @@ impl Agents {
         self.entries().remove(id);
     }
 
-    fn current(&self, id: &ContainerId) -> Option<Arc<Registered>> {
-        self.entries().get(id)?.slot.borrow().clone()
+    fn current(&self, id: &ContainerId, user: SessionUser) -> Option<Arc<Registered>> {
+        self.entries().get(id)?.slots.of(user).borrow().clone()
     }
 
-    /// Whether a session could be opened at once.
+    /// Whether a session of the owner's could be opened at once.
     pub(crate) fn state(&self, id: &ContainerId) -> AgentState {
-        self.current(id)
+        self.current(id, SessionUser::Owner)
             .map_or(AgentState::Absent, |agent| agent.state())
     }
 
-    /// Waits until the container's agent has registered. False when it has not within `limit`.
-    pub(crate) async fn wait(&self, id: &ContainerId, limit: Duration) -> bool {
-        let Some(mut changes) = self.entries().get(id).map(|entry| entry.slot.subscribe()) else {
+    /// Waits until an agent of the container has registered. False when it has not within `limit`.
+    pub(crate) async fn wait(&self, id: &ContainerId, user: SessionUser, limit: Duration) -> bool {
+        let entry = |entry: &Entry| entry.slots.of(user).subscribe();
+        let Some(mut changes) = self.entries().get(id).map(entry) else {
             return false;
         };
         tokio::time::timeout(limit, changes.wait_for(Option::is_some))
@@ -107,13 +156,17 @@ impl Agents {
             .is_ok_and(|found| found.is_ok())
     }
 
-    /// Hands a new session to the container's agent and returns the client's end of it. None when
-    /// no agent is registered.
+    /// Hands a new session to an agent of the container and returns the client's end of it. None
+    /// when no agent is registered.
     ///
     /// # Errors
     /// When the agent does not take the session.
-    pub(crate) fn open_session(&self, id: &ContainerId) -> Option<Result<OwnedFd>> {
-        let agent = self.current(id)?;
+    pub(crate) fn open_session(
+        &self,
+        id: &ContainerId,
+        user: SessionUser,
+    ) -> Option<Result<OwnedFd>> {
+        let agent = self.current(id, user)?;
         Some(agent.open_session().map_err(|error| {
             Error::new(
                 ErrorKind::AgentUnavailable,

@@ -11,6 +11,7 @@ use zbus::{OwnedFd, interface};
 
 use super::Shared;
 use super::launch::Launched;
+use crate::agents::SessionUser;
 use crate::error::{Error, Result};
 use crate::ops::OperationKind;
 use crate::policy::Act;
@@ -28,10 +29,15 @@ impl Containers1 {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, OwnedFd)> {
-        let caller = self.0.caller(&header).await?;
-        let name = named_or_default(&name, caller.uid).await?;
-        let session = self.0.service.open_session(caller.uid, &name).await?;
-        Ok((name.into(), session.into()))
+        self.session(&name, SessionUser::Owner, &header).await
+    }
+
+    async fn open_root_session(
+        &self,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(String, OwnedFd)> {
+        self.session(&name, SessionUser::Root, &header).await
     }
 
     async fn get_info(&self, name: String, #[zbus(header)] header: Header<'_>) -> Result<String> {
@@ -74,6 +80,20 @@ impl Containers1 {
                 },
             )
             .await
+    }
+}
+
+impl Containers1 {
+    async fn session(
+        &self,
+        name: &str,
+        user: SessionUser,
+        header: &Header<'_>,
+    ) -> Result<(String, OwnedFd)> {
+        let caller = self.0.caller(header).await?;
+        let name = named_or_default(name, caller.uid).await?;
+        let session = self.0.service.open_session(caller.uid, &name, user).await?;
+        Ok((name.into(), session.into()))
     }
 }
 

@@ -18,6 +18,7 @@ use super::follow::follow;
 use super::images::LocalImage;
 use super::mounts::{self, Origin};
 use super::{ContainerId, Service, devices, incus_error, metadata, spec};
+use crate::agents::SessionUser;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
@@ -88,7 +89,7 @@ impl Service {
 
         let folder = self.folders.container(&id);
         spec::write(&folder, &spec::new(&id, owner, &options))?;
-        let made = match self.agents.listen(&id, &folder) {
+        let made = match self.listen(&id) {
             Ok(()) => self.make(&id, &post, reporter).await,
             Err(error) => Err(error),
         };
@@ -113,7 +114,7 @@ impl Service {
             .map_err(incus_error)?;
         follow(start, reporter, "Starting").await?;
         tokio::select! {
-            ready = self.agents.wait(id, FIRST_BOOT) => if !ready {
+            ready = self.agents.wait(id, SessionUser::Owner, FIRST_BOOT) => if !ready {
                 reporter.warning(format!(
                     "Container '{}' has started, but nothing inside answers yet: its image may not be fit for Kapsule",
                     id.name

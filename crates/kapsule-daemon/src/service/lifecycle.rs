@@ -10,6 +10,7 @@ use kapsule_core::name::ContainerName;
 
 use super::follow::follow;
 use super::{Changed, ContainerId, Service, incus_error, metadata, spec};
+use crate::agents::SessionUser;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
@@ -49,7 +50,7 @@ impl Service {
             &folder,
             &spec::new(id, owner, &metadata::options(&instance.config)),
         )?;
-        self.agents.listen(id, &folder)?;
+        self.listen(id)?;
 
         let change = if instance.status == "Frozen" {
             StateChange::new(incus::StateAction::Unfreeze)
@@ -65,7 +66,7 @@ impl Service {
             .await
             .map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
         tokio::select! {
-            ready = self.agents.wait(id, BOOT_LIMIT) => if !ready {
+            ready = self.agents.wait(id, SessionUser::Owner, BOOT_LIMIT) => if !ready {
                 reporter.warning(format!("Container '{}' has started, but nothing inside answers yet", id.name));
             },
             // Cancelled too late: it runs, and waiting was all that was left.

@@ -131,6 +131,26 @@ pub(crate) fn mode(config: &Config) -> Mode {
     }
 }
 
+/// The number on the host of a running container's root, as Incus has it: `volatile.idmap.current`
+/// is a JSON array of ranges.
+pub(crate) fn root_uid(config: &Config) -> Option<u32> {
+    #[derive(serde::Deserialize)]
+    struct Range {
+        #[serde(rename = "Isuid")]
+        is_uid: bool,
+        #[serde(rename = "Hostid")]
+        host: u32,
+        #[serde(rename = "Nsid")]
+        inside: u32,
+    }
+    let ranges: Vec<Range> = serde_json::from_str(config.get("volatile.idmap.current")?).ok()?;
+    let root = ranges
+        .iter()
+        .find(|range| range.is_uid && range.inside == 0)?;
+    // Root of the host is no guest's root here; if it were, its agent would not be one to talk to.
+    Some(root.host).filter(|uid| *uid != 0)
+}
+
 /// Whether that user is set up inside.
 pub(crate) fn is_mapped(config: &Config, uid: u32) -> bool {
     config
@@ -145,6 +165,19 @@ mod tests {
     use kapsule_core::options::{OptionValue, resolve};
 
     use super::*;
+
+    #[test]
+    fn root_inside_is_found_in_the_map() {
+        let config =
+            |map: &str| Config::from([("volatile.idmap.current".to_owned(), map.to_owned())]);
+        let map = r#"[{"Isuid":false,"Isgid":true,"Hostid":5,"Nsid":0,"Maprange":1},
+            {"Isuid":true,"Isgid":false,"Hostid":1000000,"Nsid":0,"Maprange":1000},
+            {"Isuid":true,"Isgid":true,"Hostid":1000,"Nsid":1000,"Maprange":1}]"#;
+        assert_eq!(root_uid(&config(map)), Some(1_000_000));
+        for bad in ["", "[]", "{}", r#"[{"Isuid":true,"Hostid":0,"Nsid":0}]"#] {
+            assert_eq!(root_uid(&config(bad)), None, "{bad}");
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -84,6 +84,12 @@ impl Service {
         self.incus.project(&place::project_name(owner))
     }
 
+    /// Listens for the agents of a container, whose folder must be there.
+    fn listen(&self, id: &ContainerId) -> Result<()> {
+        let folder = self.folders.container(id);
+        self.agents.listen(id, &folder, spec::owner_group(&folder))
+    }
+
     /// The instance of a finished container.
     async fn instance(&self, id: &ContainerId) -> Result<incus::Instance> {
         match self.project(id.owner).instance(id.name.as_str()).await {

@@ -26,7 +26,7 @@ impl Service {
     pub(crate) async fn recover(&self) {
         // The agents are listened for at once: that needs no Incus, and they are waiting.
         for id in self.known_folders() {
-            self.listen(&id);
+            self.listen_if_possible(&id);
         }
         for (look, pause) in PAUSES.into_iter().enumerate() {
             tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -54,7 +54,7 @@ impl Service {
                 if metadata::is_unfinished(&instance.config) {
                     clean &= self.remove_unfinished(&id).await;
                 } else if metadata::is_ours(&instance.config) {
-                    self.listen(&id);
+                    self.listen_if_possible(&id);
                 }
                 known.insert(id);
             }
@@ -73,8 +73,8 @@ impl Service {
         Ok(clean)
     }
 
-    fn listen(&self, id: &ContainerId) {
-        if let Err(error) = self.agents.listen(id, &self.folders.container(id)) {
+    fn listen_if_possible(&self, id: &ContainerId) {
+        if let Err(error) = self.listen(id) {
             warn!(container = %id, %error, "sessions are not possible until the container is started anew");
         }
     }

@@ -6,25 +6,41 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use incus::{ExecLimits, ExecPost};
 use kapsule_core::name::ContainerName;
+use tracing::info;
 
-use super::{ContainerId, Service, metadata, spec};
+use super::{ContainerId, Service, incus_error, metadata, spec};
+use crate::agents::SessionUser;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
 
-/// How long a session waits for the agent of a container that runs: it may just be booting.
-const AGENT_LIMIT: Duration = Duration::from_secs(15);
+/// How long a session waits for the owner's agent of a container that runs: it may just be booting.
+const BOOTING: Duration = Duration::from_secs(10);
+/// How long an agent may take that was just started through Incus.
+const STARTED: Duration = Duration::from_secs(10);
+/// What starting an agent through Incus may print and take.
+const START_LIMITS: ExecLimits = ExecLimits {
+    stdout: 4096,
+    stderr: 4096,
+    time: Some(Duration::from_secs(20)),
+};
 
 impl Service {
-    /// Opens a session and returns the client's end of its socket. When the container's agent is
-    /// there, which is the rule, Incus is not asked anything.
+    /// Opens a session and returns the client's end of its socket. When the agent is there, which
+    /// is the rule, Incus is not asked anything.
     ///
     /// # Errors
     /// `NotFound`, `NotRunning` and `AgentUnavailable`.
-    pub(crate) async fn open_session(&self, owner: u32, name: &ContainerName) -> Result<OwnedFd> {
+    pub(crate) async fn open_session(
+        &self,
+        owner: u32,
+        name: &ContainerName,
+        user: SessionUser,
+    ) -> Result<OwnedFd> {
         let id = ContainerId::new(owner, name);
-        if let Some(session) = self.agents.open_session(&id) {
+        if let Some(session) = self.agents.open_session(&id, user) {
             return session;
         }
         let instance = self.instance(&id).await?;
@@ -34,18 +50,53 @@ impl Service {
                 format!("container '{name}' is not running. Start it with 'kapsule start {name}'"),
             ));
         }
-        self.agents.listen(&id, &self.folders.container(&id))?;
-        self.agents.wait(&id, AGENT_LIMIT).await;
-        self.agents.open_session(&id).unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::AgentUnavailable,
-                format!(
-                    "container '{name}' runs, but nothing inside answers. Try 'kapsule restart {name}'; \
-                     an administrator can look inside with 'incus exec --project {} {name} -- sh'",
-                    id.project()
-                ),
-            ))
-        })
+        self.listen(&id)?;
+        // The owner's agent comes by itself. Root's is only started when somebody wants it, and
+        // the owner's again when something inside has taken it away.
+        let there = user == SessionUser::Owner && self.agents.wait(&id, user, BOOTING).await;
+        if !there {
+            self.start_agent(&id, &instance, user).await?;
+            self.agents.wait(&id, user, STARTED).await;
+        }
+        self.agents
+            .open_session(&id, user)
+            .unwrap_or_else(|| Err(no_agent(&id, "nothing inside answers")))
+    }
+
+    /// Starts an agent inside through Incus: the agent that is mounted from the host, with the
+    /// container's limits and the user's rights.
+    async fn start_agent(
+        &self,
+        id: &ContainerId,
+        instance: &incus::Instance,
+        user: SessionUser,
+    ) -> Result<()> {
+        info!(container = %id, ?user, "starting an agent through Incus");
+        let mut post = ExecPost::new([kapsule_proto::paths::AGENT, "serve", "--detach"]);
+        post.cwd = Some("/".to_owned());
+        match user {
+            SessionUser::Owner => {
+                post.user = Some(id.owner);
+                post.group = spec::owner_group(&self.folders.container(id));
+            }
+            SessionUser::Root => {
+                let uid = metadata::root_uid(&instance.config)
+                    .ok_or_else(|| no_agent(id, "Incus does not tell who root is inside"))?;
+                self.agents.expect_root(id, uid);
+            }
+        }
+        let output = self
+            .project(id.owner)
+            .exec_collect(id.name.as_str(), &post, "", START_LIMITS)
+            .await
+            .map_err(|error| no_agent(id, &incus_error(error).message))?;
+        match output.status {
+            0 => Ok(()),
+            status => Err(no_agent(
+                id,
+                &format!("the agent inside cannot be started (status {status})"),
+            )),
+        }
     }
 
     /// Writes down once more who the owner is; the container takes it over at its next start.
@@ -75,4 +126,17 @@ impl Service {
             Err(error) => Err(error),
         }
     }
+}
+
+fn no_agent(id: &ContainerId, why: &str) -> Error {
+    let name = &id.name;
+    Error::new(
+        ErrorKind::AgentUnavailable,
+        format!(
+            "container '{name}' runs, but no session can be opened: {why}. \
+             Try 'kapsule restart {name}'; an administrator can look inside with \
+             'incus exec --project {} {name} -- sh'",
+            id.project()
+        ),
+    )
 }

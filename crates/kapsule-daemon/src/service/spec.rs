@@ -70,6 +70,13 @@ fn write_inner(folder: &Path, spec: &GuestSpec) -> io::Result<()> {
     fs::rename(&new, &file)
 }
 
+/// The owner's primary group as the spec in a container's folder has it.
+pub(super) fn owner_group(folder: &Path) -> Option<u32> {
+    let text = fs::read(folder.join(SPEC_FILE)).ok()?;
+    let spec: GuestSpec = serde_json::from_slice(&text).ok()?;
+    Some(spec.owner.gid)
+}
+
 /// Removes the container's folder.
 pub(super) fn remove(folder: &Path) {
     if let Err(error) = fs::remove_dir_all(folder)
