@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::bench::Bench;
 use crate::host;
 use crate::host::exec;
 use crate::host::place::Place;
@@ -45,6 +46,20 @@ enum Command {
         #[arg(long)]
         skip_host: bool,
     },
+    /// Measure Kapsule in the sandboxed host, next to what else does the like.
+    Bench {
+        /// What to measure instead of everything.
+        which: Vec<Bench>,
+        /// How often each command is run; memory is measured five times at most.
+        #[arg(long, default_value_t = 30)]
+        runs: u32,
+        /// For programs: one object a line, with all samples.
+        #[arg(long)]
+        json: bool,
+    },
+    /// In the host: measure what stdin asks for.
+    #[command(hide = true)]
+    BenchInside,
     /// Build a Debian package in target/deb, and print its path.
     Deb {
         /// Cargo profile.
@@ -153,6 +168,11 @@ pub(crate) fn main() -> Result<ExitCode> {
         }
         Command::Demo { keep } => crate::demo::demo(keep),
         Command::Test { skip_host } => crate::test::test(skip_host),
+        Command::Bench { which, runs, json } => crate::bench::bench(&which, runs, json),
+        Command::BenchInside => {
+            crate::bench::serve()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Deb { profile } => {
             println!("{}", crate::deb::build(&profile)?.display());
             Ok(ExitCode::SUCCESS)

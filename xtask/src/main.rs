@@ -3,6 +3,7 @@
 
 //! Kapsule's developer commands, called as `cargo xtask …`.
 
+mod bench;
 mod cli;
 mod deb;
 mod demo;

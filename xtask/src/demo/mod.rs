@@ -83,7 +83,7 @@ fn as_alice(argv: &[&str], tty: bool) -> Result<i32> {
     client::exec(&User::named("alice")?.exec_socket(&state), argv, None, tty)
 }
 
-fn import_image() -> Result<()> {
+pub(crate) fn import_image() -> Result<()> {
     let folder = host::images::provide(IMAGE)?;
     let note = Place::new()
         .root()

@@ -33,6 +33,10 @@ pub(crate) const SESSIONS: &[User] = &[
 ];
 
 impl User {
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     pub(crate) fn named(name: &str) -> Result<&'static Self> {
         let Some(user) = SESSIONS.iter().find(|user| user.name == name) else {
             bail!("the host has no session of `{name}`: choose root, alice or bob");

@@ -126,7 +126,7 @@ fn not_started(program: &OsString, error: &io::Error) -> (i32, String) {
     (status, format!("{}: {error}", program.to_string_lossy()))
 }
 
-fn open_terminal(rows: u16, columns: u16) -> Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn open_terminal(rows: u16, columns: u16) -> Result<(OwnedFd, OwnedFd)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&master)?;
     unlockpt(&master)?;
