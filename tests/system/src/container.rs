@@ -159,10 +159,29 @@ pub(crate) fn remove_leftovers() {
     }
 }
 
+/// Imports the image as root, unless root has it already. One that is a user's, too, would be that user's
+/// to delete.
 pub(crate) fn provide_image() -> Result<(), String> {
     let (_, alias) = IMAGE.split_once(':').unwrap_or(("", IMAGE));
-    if aliases(ROOT).iter().any(|known| known == alias) {
-        return Ok(());
+    let images = ROOT.kapsule(["image", "list", "--json"]).json();
+    let has_alias = |image: &Value| {
+        let mut aliases = image["aliases"].as_array().into_iter().flatten();
+        aliases.any(|known| known["name"] == alias)
+    };
+    if let Some(image) = images
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|it| has_alias(it))
+    {
+        let properties = image["properties"].as_object().into_iter().flatten();
+        let owners: Vec<&str> = properties
+            .filter_map(|(key, _)| key.strip_prefix("kapsule.owner."))
+            .collect();
+        if owners == ["0"] {
+            return Ok(());
+        }
+        drop(ROOT.kapsule(["image", "delete", alias]));
     }
     let imported = ROOT.kapsule(["image", "import", IMAGE_FOLDER, "--alias", alias]);
     match imported.status {
