@@ -4,10 +4,13 @@
 //! Counting what passed and what failed.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// What ran so far.
 #[derive(Debug, Default)]
@@ -105,19 +108,43 @@ impl Report {
     }
 }
 
+/// A test program that says nothing for so long will not say anything more.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+
 /// Runs a command, passing its stdout on line by line and to `each`.
 fn echo(command: &mut Command, mut each: impl FnMut(&str)) -> Result<()> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // A group of its own can be ended as a whole; Control-C still ends it, by way of the pipe.
+        .process_group(0)
         .spawn()
         .context("cannot start cargo test")?;
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n') {
-            let line = line?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            each(&line);
+    let stdout = child.stdout.take().context("no stdout")?;
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        match lines.recv_timeout(SILENCE) {
+            Ok(line) => {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                each(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+                child.wait()?;
+                bail!(
+                    "nothing happened for {} minutes, so it was ended",
+                    SILENCE.as_secs() / 60
+                );
+            }
         }
     }
     let status = child.wait()?;
