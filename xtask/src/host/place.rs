@@ -12,7 +12,10 @@ use rustix::fs::{FlockOperation, flock};
 use crate::digest::Digest;
 use crate::dirs;
 
-/// The sandboxed host of one cache folder; there is one a folder.
+/// Chooses among several hosts in the same cache: the name of the host's folder.
+pub(crate) const HOST_VARIABLE: &str = "KAPSULE_XTASK_HOST";
+
+/// One sandboxed host: the one called `host`, unless `KAPSULE_XTASK_HOST` names another.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     dir: PathBuf,
@@ -21,14 +24,15 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let dir = dirs::cache().join("host");
+        let name = std::env::var_os(HOST_VARIABLE).filter(|name| !name.is_empty());
+        let dir = dirs::cache().join(name.unwrap_or_else(|| "host".into()));
         let mut digest = Digest::new();
         digest.add(dir.as_os_str().as_encoded_bytes());
         let tag = digest.hex()[..4].to_owned();
         Self { dir, tag }
     }
 
-    /// Four hexadecimal digits that keep hosts of different cache folders apart.
+    /// Four hexadecimal digits that keep several hosts apart.
     pub(crate) fn tag(&self) -> &str {
         &self.tag
     }

@@ -92,6 +92,10 @@ impl Report {
         self.failed.push((name.to_owned(), count));
     }
 
+    pub(super) fn all_passed(&self) -> bool {
+        self.failed.is_empty()
+    }
+
     /// Says what failed, and closes with the count alone on a line.
     pub(super) fn finish(self) -> ExitCode {
         eprintln!();
