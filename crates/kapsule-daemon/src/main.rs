@@ -20,6 +20,7 @@ mod as_user;
 mod bus;
 mod caller;
 mod config;
+mod container_id;
 mod error;
 mod log;
 mod ops;

@@ -16,7 +16,7 @@ use zbus_polkit::policykit1::{
 
 use crate::caller::Caller;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::Reporter;
+use crate::ops::{OperationKind, Reporter};
 
 /// How long polkit may take when it asks nobody: less than clients wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +46,21 @@ impl Act {
         Self::ManageContainers,
         Self::ManageImages,
     ];
+
+    /// What an operation of this kind is.
+    pub(crate) fn of(kind: OperationKind) -> Self {
+        match kind {
+            OperationKind::Create => Self::CreateContainer,
+            OperationKind::Delete
+            | OperationKind::Restart
+            | OperationKind::SetupUser
+            | OperationKind::Start
+            | OperationKind::Stop => Self::ManageContainers,
+            OperationKind::DeleteImage
+            | OperationKind::ImportImage
+            | OperationKind::RefreshImages => Self::ManageImages,
+        }
+    }
 
     /// The id of the action.
     pub(crate) fn id(self) -> &'static str {

@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 use super::registered::Registered;
 use super::{SessionUser, Slot, Slots};
-use crate::service::ContainerId;
+use crate::container_id::ContainerId;
 
 /// How long an agent may take for its first packet.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);

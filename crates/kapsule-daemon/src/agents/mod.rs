@@ -22,8 +22,8 @@ use kapsule_core::container::AgentState;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
-use crate::service::ContainerId;
 use registered::Registered;
 
 /// The agent of one container, present or not.

@@ -14,7 +14,6 @@ use super::launch::Launched;
 use crate::agents::SessionUser;
 use crate::error::{Error, Result};
 use crate::ops::OperationKind;
-use crate::policy::Act;
 use crate::{config, users};
 
 #[derive(Debug)]
@@ -57,25 +56,18 @@ impl Containers1 {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = format!("Restart container {name}");
-        let target = name.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageContainers,
+                &header,
                 OperationKind::Restart,
-                description,
-                &target,
-                async move |shared, reporter| {
+                &name.clone(),
+                async move |job| {
                     let name: ContainerName = name.parse()?;
-                    let owner = users::lookup(uid).await?;
-                    shared
-                        .service
-                        .restart(&owner, &name, force, &reporter)
+                    let owner = users::lookup(job.caller).await?;
+                    job.service()
+                        .restart(&owner, &name, force, &job.reporter)
                         .await?;
-                    reporter.containers_changed();
+                    job.reporter.containers_changed();
                     Ok(())
                 },
             )

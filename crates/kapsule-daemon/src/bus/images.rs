@@ -15,7 +15,6 @@ use super::Shared;
 use super::launch::Launched;
 use crate::error::{Error, Result};
 use crate::ops::OperationKind;
-use crate::policy::Act;
 use crate::service::ImportSource;
 
 #[derive(Debug)]
@@ -61,33 +60,21 @@ impl Images1 {
         alias: String,
         header: &Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(header).await?;
-        let owner = caller.uid;
-        let description = import_description(&alias);
-        let target = alias.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageImages,
+                header,
                 OperationKind::ImportImage,
-                description,
-                &target,
-                async move |shared, reporter| {
+                &alias.clone(),
+                async move |job| {
                     image::check_alias(&alias)?;
                     check_readable(&source)?;
-                    shared
-                        .service
-                        .import_image(owner, source, &alias, &reporter)
+                    job.service()
+                        .import_image(job.caller, source, &alias, &job.reporter)
                         .await
                 },
             )
             .await
     }
-}
-
-/// What an import says it does.
-pub(super) fn import_description(alias: &str) -> String {
-    format!("Import image {alias}")
 }
 
 /// A pipe would let the caller decide how long the daemon reads, and a descriptor that is only a

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zbus::OwnedObjectPath;
+use zbus::message::Header;
 use zbus::object_server::ResponseDispatchNotifier;
 
 use super::operation::{self, OperationLog1, OperationObject};
 use super::{Shared, signals};
-use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::ops::{OperationKind, OperationSpec, Reporter};
 use crate::policy::Act;
+use crate::service::Service;
 
 /// The answer to a method that starts an operation: its path.
 pub(super) type Launched = ResponseDispatchNotifier<OwnedObjectPath>;
@@ -24,6 +25,20 @@ pub(super) type Launched = ResponseDispatchNotifier<OwnedObjectPath>;
 /// How long the answer to a call may take to leave. It takes microseconds; this is for a caller
 /// that wants no answer.
 const DISPATCH: Duration = Duration::from_secs(1);
+
+/// What the work of an operation has at hand.
+pub(super) struct Job {
+    shared: Arc<Shared>,
+    /// Who asked for it, as the bus says.
+    pub(super) caller: u32,
+    pub(super) reporter: Reporter,
+}
+
+impl Job {
+    pub(super) fn service(&self) -> &Service {
+        &self.shared.service
+    }
+}
 
 impl Shared {
     /// Makes the operation's object and begins the work when the answer with its path has left.
@@ -34,22 +49,17 @@ impl Shared {
     /// `LimitExceeded`.
     pub(super) async fn launch<Work>(
         self: &Arc<Self>,
-        caller: Caller,
-        act: Act,
+        header: &Header<'_>,
         kind: OperationKind,
-        description: String,
-        target: &str,
-        work: impl FnOnce(Arc<Self>, Reporter) -> Work + Send + 'static,
+        subject: &str,
+        work: impl FnOnce(Job) -> Work + Send + 'static,
     ) -> Result<Launched>
     where
         Work: Future<Output = Result<()>> + Send + 'static,
     {
-        let spec = OperationSpec {
-            kind,
-            description,
-            target: target.to_owned(),
-            owner: caller.uid,
-        };
+        let caller = self.caller(header).await?;
+        let act = Act::of(kind);
+        let spec = OperationSpec::new(kind, subject, caller.uid);
         let verdict = self.policy.judge(&caller, act).await;
         let (open, gate) = oneshot::channel::<()>();
         let gate = async {
@@ -64,7 +74,13 @@ impl Shared {
                     .policy
                     .enforce(verdict, &caller.subject, act, &reporter)
                     .await?;
-                work(shared, reporter).await
+                let caller = caller.uid;
+                work(Job {
+                    shared,
+                    caller,
+                    reporter,
+                })
+                .await
             })?;
 
         let path = operation::path(operation.id)?;

@@ -19,13 +19,11 @@ use zbus::{OwnedObjectPath, OwnedVariant, interface};
 
 use super::Shared;
 use super::containers::named_or_default;
-use super::images::import_description;
 use super::launch::Launched;
 use super::operation;
 use super::options::from_bus;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::OperationKind;
-use crate::policy::Act;
 use crate::service::{Changed, CreateRequest, ImportSource};
 use crate::users::User;
 use crate::{as_user, config, users};
@@ -74,25 +72,19 @@ impl Manager {
         options: HashMap<String, OwnedVariant>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = format!("Create container {name}");
-        let target = name.clone();
         self.0
             .launch(
-                caller,
-                Act::CreateContainer,
+                &header,
                 OperationKind::Create,
-                description,
-                &target,
-                async move |shared, reporter| {
+                &name.clone(),
+                async move |job| {
                     let name: ContainerName = name.parse()?;
                     let options = from_bus(options)?;
-                    let owner = users::lookup(uid).await?;
+                    let owner = users::lookup(job.caller).await?;
                     let configuration = config::settings_for(&owner).await;
                     for warning in &configuration.warnings {
-                        reporter.warning(warning);
-                        reporter.hint("Correct that file, or remove it");
+                        job.reporter.warning(warning);
+                        job.reporter.hint("Correct that file, or remove it");
                     }
                     let image: ImageRef = match image.as_str() {
                         "" => parse_default_image(&configuration.settings.default_image)?,
@@ -103,11 +95,10 @@ impl Manager {
                         image,
                         options,
                     };
-                    shared
-                        .service
-                        .create(&owner, &configuration.settings, request, &reporter)
+                    job.service()
+                        .create(&owner, &configuration.settings, request, &job.reporter)
                         .await?;
-                    reporter.containers_changed();
+                    job.reporter.containers_changed();
                     Ok(())
                 },
             )
@@ -120,23 +111,16 @@ impl Manager {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = format!("Delete container {name}");
-        let target = name.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageContainers,
+                &header,
                 OperationKind::Delete,
-                description,
-                &target,
-                async move |shared, reporter| {
-                    shared
-                        .service
-                        .delete(uid, &name.parse()?, force, &reporter)
+                &name.clone(),
+                async move |job| {
+                    job.service()
+                        .delete(job.caller, &name.parse()?, force, &job.reporter)
                         .await?;
-                    reporter.containers_changed();
+                    job.reporter.containers_changed();
                     Ok(())
                 },
             )
@@ -148,22 +132,16 @@ impl Manager {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = format!("Start container {name}");
-        let target = name.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageContainers,
+                &header,
                 OperationKind::Start,
-                description,
-                &target,
-                async move |shared, reporter| {
+                &name.clone(),
+                async move |job| {
                     let name: ContainerName = name.parse()?;
-                    let owner = users::lookup(uid).await?;
-                    if shared.service.start(&owner, &name, &reporter).await? == Changed::Yes {
-                        reporter.containers_changed();
+                    let owner = users::lookup(job.caller).await?;
+                    if job.service().start(&owner, &name, &job.reporter).await? == Changed::Yes {
+                        job.reporter.containers_changed();
                     }
                     Ok(())
                 },
@@ -177,25 +155,19 @@ impl Manager {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = format!("Stop container {name}");
-        let target = name.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageContainers,
+                &header,
                 OperationKind::Stop,
-                description,
-                &target,
-                async move |shared, reporter| {
-                    if shared
-                        .service
-                        .stop(uid, &name.parse()?, force, &reporter)
+                &name.clone(),
+                async move |job| {
+                    if job
+                        .service()
+                        .stop(job.caller, &name.parse()?, force, &job.reporter)
                         .await?
                         == Changed::Yes
                     {
-                        reporter.containers_changed();
+                        job.reporter.containers_changed();
                     }
                     Ok(())
                 },
@@ -208,24 +180,15 @@ impl Manager {
         image: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = match image.as_str() {
-            "" => "Refresh all images".to_owned(),
-            image => format!("Refresh image {image}"),
-        };
         self.0
             .launch(
-                caller,
-                Act::ManageImages,
+                &header,
                 OperationKind::RefreshImages,
-                description,
-                "",
-                async move |shared, reporter| {
+                &image.clone(),
+                async move |job| {
                     let settings = config::system_settings().await;
-                    shared
-                        .service
-                        .refresh_images(uid, &settings, &image, &reporter)
+                    job.service()
+                        .refresh_images(job.caller, &settings, &image, &job.reporter)
                         .await
                 },
             )
@@ -238,24 +201,17 @@ impl Manager {
         alias: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = import_description(&alias);
-        let target = alias.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageImages,
+                &header,
                 OperationKind::ImportImage,
-                description,
-                &target,
-                async move |shared, reporter| {
+                &alias.clone(),
+                async move |job| {
                     image::check_alias(&alias)?;
-                    let owner = users::lookup(uid).await?;
+                    let owner = users::lookup(job.caller).await?;
                     let source = open_image(&owner, PathBuf::from(path)).await?;
-                    shared
-                        .service
-                        .import_image(uid, source, &alias, &reporter)
+                    job.service()
+                        .import_image(job.caller, source, &alias, &job.reporter)
                         .await
                 },
             )
@@ -272,22 +228,15 @@ impl Manager {
         identifier: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        let caller = self.0.caller(&header).await?;
-        let uid = caller.uid;
-        let description = format!("Delete image {identifier}");
-        let target = identifier.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageImages,
+                &header,
                 OperationKind::DeleteImage,
-                description,
-                &target,
-                async move |shared, reporter| {
+                &identifier.clone(),
+                async move |job| {
                     image::check_alias(&identifier)?;
-                    shared
-                        .service
-                        .delete_image(uid, &identifier, &reporter)
+                    job.service()
+                        .delete_image(job.caller, &identifier, &job.reporter)
                         .await
                 },
             )
@@ -315,19 +264,14 @@ impl Manager {
                 "calls that name another identity than the caller's are refused",
             ));
         }
-        let description = format!("Set up user {username} in container {container_name}");
-        let target = container_name.clone();
         self.0
             .launch(
-                caller,
-                Act::ManageContainers,
+                &header,
                 OperationKind::SetupUser,
-                description,
-                &target,
-                async move |shared, reporter| {
-                    shared
-                        .service
-                        .setup_user(&owner, &container_name.parse()?, &reporter)
+                &container_name.clone(),
+                async move |job| {
+                    job.service()
+                        .setup_user(&owner, &container_name.parse()?, &job.reporter)
                         .await
                 },
             )

@@ -54,6 +54,23 @@ impl OperationKind {
             Self::Stop => "stop",
         }
     }
+
+    /// What it does to a container or image, for people.
+    fn describe(self, subject: &str) -> String {
+        let verb = match self {
+            Self::Create => "Create container",
+            Self::Delete => "Delete container",
+            Self::DeleteImage => "Delete image",
+            Self::ImportImage => "Import image",
+            Self::RefreshImages if subject.is_empty() => return "Refresh all images".to_owned(),
+            Self::RefreshImages => "Refresh image",
+            Self::Restart => "Restart container",
+            Self::SetupUser => "Set up the user in container",
+            Self::Start => "Start container",
+            Self::Stop => "Stop container",
+        };
+        format!("{verb} {subject}")
+    }
 }
 
 /// How an operation stands.
@@ -87,6 +104,23 @@ pub(crate) struct OperationSpec {
     pub(crate) target: String,
     /// Who asked for it.
     pub(crate) owner: u32,
+}
+
+impl OperationSpec {
+    /// An operation of `owner` on a container or image. Those that refresh have no target, as
+    /// existing clients know them: the alias of an image is not the name of one.
+    pub(crate) fn new(kind: OperationKind, subject: &str, owner: u32) -> Self {
+        let target = match kind {
+            OperationKind::RefreshImages => "",
+            _ => subject,
+        };
+        Self {
+            kind,
+            description: kind.describe(subject),
+            target: target.to_owned(),
+            owner,
+        }
+    }
 }
 
 /// One operation.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use kapsule_core::options::Options;
 use sha2::{Digest, Sha256};
 
-use super::place::{ContainerId, Folders, network_name};
+use super::place::{Folders, network_name};
+use crate::container_id::ContainerId;
 use crate::users::User;
 
 /// Incus devices: name to configuration.

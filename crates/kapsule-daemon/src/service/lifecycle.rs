@@ -9,8 +9,9 @@ use incus::StateChange;
 use kapsule_core::name::ContainerName;
 
 use super::follow::follow;
-use super::{Changed, ContainerId, Service, incus_error, metadata, spec};
+use super::{Changed, Service, incus_error, metadata, spec};
 use crate::agents::SessionUser;
+use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::place::ContainerId;
+use crate::container_id::ContainerId;
 
 type Lock = tokio::sync::Mutex<()>;
 

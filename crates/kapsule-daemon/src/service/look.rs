@@ -7,7 +7,8 @@ use kapsule_core::container::{ContainerInfo, ContainerSummary, Mount};
 use kapsule_core::name::ContainerName;
 
 use super::place::network_name;
-use super::{ContainerId, Service, incus_error, metadata};
+use super::{Service, incus_error, metadata};
+use crate::container_id::ContainerId;
 use crate::error::Result;
 
 impl Service {

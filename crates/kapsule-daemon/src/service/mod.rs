@@ -41,10 +41,10 @@ pub(crate) use create::CreateRequest;
 pub(crate) use import::ImportSource;
 use kapsule_core::name::ContainerName;
 use locks::Locks;
-pub(crate) use place::ContainerId;
 use place::Folders;
 
 use crate::agents::Agents;
+use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Whether a request found something to do.

@@ -3,37 +3,9 @@
 
 //! Where a container stands in Incus and on disk.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kapsule_core::name::ContainerName;
-
-/// A container and whose it is: the same name may exist once for each user.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ContainerId {
-    pub(crate) owner: u32,
-    pub(crate) name: ContainerName,
-}
-
-impl ContainerId {
-    pub(crate) fn new(owner: u32, name: &ContainerName) -> Self {
-        Self {
-            owner,
-            name: name.clone(),
-        }
-    }
-
-    /// The Incus project that holds it.
-    pub(crate) fn project(&self) -> String {
-        project_name(self.owner)
-    }
-}
-
-impl fmt::Display for ContainerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.owner, self.name)
-    }
-}
+use crate::container_id::ContainerId;
 
 const PROJECT_PREFIX: &str = "kapsule-";
 

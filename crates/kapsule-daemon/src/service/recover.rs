@@ -11,7 +11,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::place::project_owner;
-use super::{ContainerId, Service, metadata, spec};
+use super::{Service, metadata, spec};
+use crate::container_id::ContainerId;
 
 /// Pauses before looking again: Incus may still be starting, or busy with an instance that the
 /// earlier daemon had just asked for.

@@ -10,8 +10,10 @@ use incus::{ExecLimits, ExecPost};
 use kapsule_core::name::ContainerName;
 use tracing::info;
 
-use super::{ContainerId, Service, incus_error, metadata, spec};
+use super::place::project_name;
+use super::{Service, incus_error, metadata, spec};
 use crate::agents::SessionUser;
+use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
@@ -136,7 +138,7 @@ fn no_agent(id: &ContainerId, why: &str) -> Error {
             "container '{name}' runs, but no session can be opened: {why}. \
              Try 'kapsule restart {name}'; an administrator can look inside with \
              'incus exec --project {} {name} -- sh'",
-            id.project()
+            project_name(id.owner)
         ),
     )
 }

@@ -12,7 +12,7 @@ use kapsule_core::options::Options;
 use kapsule_proto::paths::{HOST, SPEC_FILE};
 use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
 
-use super::place::ContainerId;
+use crate::container_id::ContainerId;
 use crate::error::{Error, Result};
 use crate::users::User;
 
