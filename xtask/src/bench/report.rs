@@ -91,7 +91,7 @@ impl Format {
         if !self.began {
             println!(
                 "{:<14} {:<38} {:>9} {:>9} {:>9} {:>5}  kapsule/peer",
-                "", "", "median", "quarter", "3/4", "runs"
+                "", "", "median", "1st q.", "3rd q.", "runs"
             );
             self.began = true;
         }
