@@ -29,20 +29,8 @@ impl Service {
     /// Refuses an Incus that is missing or too old.
     pub(super) async fn check_incus(&self) -> Result<incus::Server> {
         let server = self.incus.server().await.map_err(incus_error)?;
-        let version = &server.environment.server_version;
-        let major = version
-            .split('.')
-            .next()
-            .and_then(|major| major.parse::<u32>().ok());
-        match major {
-            Some(major) if major >= OLDEST_INCUS => Ok(server),
-            _ => Err(Error::new(
-                ErrorKind::IncusUnavailable,
-                format!(
-                    "Incus {version} is too old: Kapsule needs Incus {OLDEST_INCUS}.0 or newer. Update Incus"
-                ),
-            )),
-        }
+        check_version(&server.environment.server_version)?;
+        Ok(server)
     }
 
     /// Makes sure that everything is there for containers of this user.
@@ -213,6 +201,22 @@ impl Service {
     }
 }
 
+fn check_version(version: &str) -> Result<()> {
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= OLDEST_INCUS) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::IncusUnavailable,
+        format!(
+            "Incus {version} is too old: Kapsule needs Incus {OLDEST_INCUS}.0 or newer. Update Incus"
+        ),
+    ))
+}
+
 /// Somebody else (an administrator, another daemon) may have been quicker.
 fn already_is_fine<T>(result: incus::Result<T>) -> Result<()> {
     match result {
@@ -227,4 +231,24 @@ const BTRFS_MAGIC: u64 = 0x9123_683E;
 
 fn is_btrfs(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(BTRFS_MAGIC))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incus_that_is_too_old_is_named() {
+        for new_enough in ["6.0.4", "6.0", "7.0.2", "10.1"] {
+            assert!(check_version(new_enough).is_ok(), "{new_enough}");
+        }
+        for old in ["0.7", "5.21.2", "", "x"] {
+            let error = check_version(old).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::IncusUnavailable);
+            assert!(
+                error.message.contains("too old") && error.message.contains(old),
+                "{old}"
+            );
+        }
+    }
 }
