@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Version of this protocol and of [`session`](crate::session). Both ends must match: the agent
 /// is delivered by the same installation as the daemon, so a mismatch means that the container
 /// was started before an update, and the agent restarts itself from its new binary.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Longest packet on the registration socket, in bytes.
 pub const MAX_PACKET: usize = 512;

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use kapsule_proto::session::{Bytes, Notice, Open};
+use kapsule_proto::session::{Bytes, Notice, Open, Shell};
 use rustix::fs::{Access, access};
 
 use super::environment::{self, Environment};
@@ -71,8 +71,11 @@ impl Command {
         ] {
             env.insert(name.into(), value.to_vec());
         }
+        let (program, argv) = program_and_arguments(&open.argv, open.shell, shell);
+        if argv.get(2).is_some_and(|line| line == BASH_BECOME) {
+            env.insert(SSH_MARK.into(), Vec::new());
+        }
         environment::add(&mut env, &open.env)?;
-        let (program, argv) = program_and_arguments(&open.argv, open.login, shell);
         let path = env.get(b"PATH".as_slice()).map_or(&[][..], Vec::as_slice);
         Some(Self {
             programs: to_strings(candidates(&program, path))?,
@@ -83,7 +86,7 @@ impl Command {
                 None => CString::new(account.home.clone()).ok()?,
             },
             home: CString::new(account.home.clone()).ok()?,
-            notice: notice.filter(|_| open.argv.is_empty() || open.login),
+            notice: notice.filter(|_| open.argv.is_empty() || open.shell == Shell::Login),
         })
     }
 }
@@ -96,46 +99,73 @@ fn to_strings(strings: Vec<Vec<u8>>) -> Option<Vec<CString>> {
 }
 
 /// The program to execute, and its arguments from the zeroth on.
-fn program_and_arguments(argv: &[Bytes], login: bool, shell: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+fn program_and_arguments(argv: &[Bytes], how: Shell, shell: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let name = base_name(shell);
-    match argv {
+    let [program, ..] = argv else {
         // A login shell knows that it is one by a dash in front of its name.
-        [] => {
-            let zeroth = if login {
-                [b"-", name].concat()
-            } else {
-                name.to_vec()
-            };
-            (shell.to_vec(), vec![zeroth])
-        }
-        [program, ..] if !login => {
-            let argv = argv.iter().map(|argument| argument.to_vec()).collect();
-            (program.to_vec(), argv)
-        }
-        // The shell reads the profile and then becomes the program. The arguments are handed over
-        // as they are: the shell never parses them.
-        _ => {
-            let (shell, line) = profile_reader(shell);
-            let zeroth = base_name(&shell).to_vec();
-            let mut with_shell = vec![zeroth.clone(), b"-l".to_vec(), b"-c".to_vec(), line];
-            if base_name(&shell) != b"fish" {
-                with_shell.push(zeroth);
-            }
-            with_shell.extend(argv.iter().map(|argument| argument.to_vec()));
-            (shell, with_shell)
-        }
+        let zeroth = match how {
+            Shell::Login => [b"-", name].concat(),
+            Shell::Plain | Shell::Without => name.to_vec(),
+        };
+        return (shell.to_vec(), vec![zeroth]);
+    };
+    let Some(reader) = Reader::choose(how, shell) else {
+        let argv = argv.iter().map(|argument| argument.to_vec()).collect();
+        return (program.to_vec(), argv);
+    };
+    // The shell reads its files and then becomes the program. The arguments are handed over as
+    // they are: the shell never parses them.
+    let zeroth = base_name(reader.shell).to_vec();
+    let mut with_shell = vec![zeroth.clone()];
+    if how == Shell::Login {
+        with_shell.push(b"-l".to_vec());
     }
+    with_shell.extend([b"-c".to_vec(), reader.line.to_vec()]);
+    if base_name(reader.shell) != b"fish" {
+        with_shell.push(zeroth);
+    }
+    with_shell.extend(argv.iter().map(|argument| argument.to_vec()));
+    (reader.shell.to_vec(), with_shell)
 }
 
-/// A shell that can read a profile and then execute its arguments, and the line that does it.
-fn profile_reader(shell: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    match base_name(shell) {
-        b"bash" | b"zsh" | b"sh" | b"dash" | b"ash" | b"ksh" | b"ksh93" | b"mksh" | b"yash" => {
-            (shell.to_vec(), b"exec \"$@\"".to_vec())
-        }
-        b"fish" => (shell.to_vec(), b"exec $argv".to_vec()),
-        // csh and the like have another language; the system's shell has a profile too.
-        _ => (FALLBACK_SHELL.to_vec(), b"exec \"$@\"".to_vec()),
+/// A shell that reads its files and then executes its arguments, and the line that does it.
+struct Reader<'a> {
+    shell: &'a [u8],
+    line: &'static [u8],
+}
+
+const BECOME: &[u8] = b"exec \"$@\"";
+const FISH_BECOME: &[u8] = b"exec $argv";
+/// By this variable bash knows that `ssh` runs it, and then reads `~/.bashrc` without being
+/// interactive, where its distribution built it so. Unset when it has.
+const SSH_MARK: &[u8] = b"SSH2_CLIENT";
+const BASH_BECOME: &[u8] = b"unset SSH2_CLIENT; exec \"$@\"";
+
+impl<'a> Reader<'a> {
+    /// `None` if the program is executed without a shell, because that is asked for or because the
+    /// shell would read nothing.
+    fn choose(how: Shell, shell: &'a [u8]) -> Option<Self> {
+        let line = match (how, base_name(shell)) {
+            (Shell::Without, _) => return None,
+            (Shell::Plain, b"bash") => BASH_BECOME,
+            (_, b"fish") => FISH_BECOME,
+            (Shell::Plain, b"zsh") => BECOME,
+            // sh and its kin read nothing then. csh and its kin would, but cannot hand arguments
+            // on unchanged.
+            (Shell::Plain, _) => return None,
+            (
+                Shell::Login,
+                b"bash" | b"zsh" | b"sh" | b"dash" | b"ash" | b"ksh" | b"ksh93" | b"mksh" | b"yash",
+            ) => BECOME,
+            // csh and the like have another language; the system's shell has a profile too.
+            (Shell::Login, _) => {
+                return Some(Self {
+                    shell: FALLBACK_SHELL,
+                    line: BECOME,
+                });
+            }
+        };
+        Some(Self { shell, line })
     }
 }
 
@@ -194,33 +224,58 @@ mod tests {
     #[test]
     fn what_is_executed() {
         let exec = "exec \"$@\"";
-        for (words, login, shell, program, expected) in [
-            (&[][..], true, "/bin/bash", "/bin/bash", &["-bash"][..]),
-            (&[], false, "/bin/bash", "/bin/bash", &["bash"]),
-            (&["ls", "-l"], false, "/bin/zsh", "ls", &["ls", "-l"]),
+        use Shell::{Login, Plain, Without};
+        for (words, how, shell, program, expected) in [
+            (&[][..], Login, "/bin/bash", "/bin/bash", &["-bash"][..]),
+            (&[], Plain, "/bin/bash", "/bin/bash", &["bash"]),
+            (&[], Without, "/bin/bash", "/bin/bash", &["bash"]),
+            (&["ls", "-l"], Without, "/bin/zsh", "ls", &["ls", "-l"]),
+            (&["ls", "-l"], Plain, "/bin/dash", "ls", &["ls", "-l"]),
+            (&["ls", "-l"], Plain, "/bin/tcsh", "ls", &["ls", "-l"]),
+            (
+                &["ls", ""],
+                Plain,
+                "/bin/zsh",
+                "/bin/zsh",
+                &["zsh", "-c", exec, "zsh", "ls", ""],
+            ),
+            (
+                &["ls"],
+                Plain,
+                "/bin/bash",
+                "/bin/bash",
+                &["bash", "-c", "unset SSH2_CLIENT; exec \"$@\"", "bash", "ls"],
+            ),
+            (
+                &["ls"],
+                Plain,
+                "/bin/fish",
+                "/bin/fish",
+                &["fish", "-c", "exec $argv", "ls"],
+            ),
             (
                 &["a b", "-c", "$x\n"],
-                true,
+                Login,
                 "/usr/bin/zsh",
                 "/usr/bin/zsh",
                 &["zsh", "-l", "-c", exec, "zsh", "a b", "-c", "$x\n"],
             ),
             (
                 &["x", ""],
-                true,
+                Login,
                 "/bin/fish",
                 "/bin/fish",
                 &["fish", "-l", "-c", "exec $argv", "x", ""],
             ),
             (
                 &["x"],
-                true,
+                Login,
                 "/bin/tcsh",
                 "/bin/sh",
                 &["sh", "-l", "-c", exec, "sh", "x"],
             ),
         ] {
-            let (found, args) = program_and_arguments(&argv(words), login, shell.as_bytes());
+            let (found, args) = program_and_arguments(&argv(words), how, shell.as_bytes());
             assert_eq!(found, program.as_bytes(), "{words:?}");
             assert_eq!(strings(&args), expected, "{words:?}");
         }
@@ -267,7 +322,7 @@ mod tests {
             cwd: cwd.map(|cwd| Bytes::from(cwd.as_bytes())),
             terminal: None,
             stdio: kapsule_proto::session::StdioSet::default(),
-            login: false,
+            shell: Shell::Plain,
         };
         let base = Environment::new();
         assert!(Command::new(&open(&["a\0b"], None), &account, &base).is_none());

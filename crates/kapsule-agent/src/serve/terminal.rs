@@ -5,13 +5,15 @@
 
 use std::os::fd::OwnedFd;
 
-use kapsule_proto::session::Terminal;
+use kapsule_proto::session::{Keys, Terminal};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    InputModes, OptionalActions, SpecialCodeIndex, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
+};
 
 /// Makes a terminal: (master, slave).
-pub(crate) fn make(size: Terminal) -> Result<(OwnedFd, OwnedFd), Errno> {
+pub(crate) fn make(like: Terminal) -> Result<(OwnedFd, OwnedFd), Errno> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     unlockpt(&master)?;
     // By descriptor and not by name: what stands at /dev/pts/N is the guest's to decide.
@@ -20,15 +22,40 @@ pub(crate) fn make(size: Terminal) -> Result<(OwnedFd, OwnedFd), Errno> {
     tcsetwinsize(
         &master,
         Winsize {
-            ws_row: size.rows,
-            ws_col: size.columns,
-            ws_xpixel: size.width_px,
-            ws_ypixel: size.height_px,
+            ws_row: like.rows,
+            ws_col: like.columns,
+            ws_xpixel: like.width_px,
+            ws_ypixel: like.height_px,
         },
     )?;
-    // As every terminal emulator does, so that erasing a character erases all its bytes.
     let mut termios = tcgetattr(&slave)?;
-    termios.input_modes |= InputModes::IUTF8;
+    // As every terminal emulator does, so that erasing a character erases all its bytes.
+    let utf8 = like.keys.is_none_or(|keys| keys.utf8);
+    termios.input_modes.set(InputModes::IUTF8, utf8);
+    if let Some(keys) = like.keys {
+        for (index, character) in characters(keys) {
+            termios.special_codes[index] = character;
+        }
+    }
     tcsetattr(&slave, OptionalActions::Now, &termios)?;
     Ok((master, slave))
+}
+
+fn characters(keys: Keys) -> [(SpecialCodeIndex, u8); 13] {
+    use SpecialCodeIndex as Code;
+    [
+        (Code::VINTR, keys.interrupt),
+        (Code::VQUIT, keys.quit),
+        (Code::VERASE, keys.erase),
+        (Code::VKILL, keys.kill_line),
+        (Code::VEOF, keys.end_of_file),
+        (Code::VEOL, keys.end_of_line),
+        (Code::VEOL2, keys.end_of_line_2),
+        (Code::VSTART, keys.start),
+        (Code::VSTOP, keys.stop),
+        (Code::VSUSP, keys.suspend),
+        (Code::VREPRINT, keys.reprint),
+        (Code::VWERASE, keys.erase_word),
+        (Code::VLNEXT, keys.literal_next),
+    ]
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use kapsule_proto::registration::{Hello, MAX_PACKET, PROTOCOL_VERSION, ToAgent, decode, encode};
 use kapsule_proto::session::{
-    Bytes, Channel, Exit, FailedStage, FromAgent, Notice, Open, StdioSet, Terminal, ToAgentSession,
+    Bytes, Channel, Exit, FailedStage, FromAgent, Notice, Open, Shell, StdioSet, Terminal,
+    ToAgentSession,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
@@ -253,13 +254,13 @@ impl Request {
                     stdout: true,
                     stderr: true,
                 },
-                login: false,
+                shell: Shell::Without,
             },
         }
     }
 
-    pub(crate) fn login(mut self) -> Self {
-        self.open.login = true;
+    pub(crate) fn shell(mut self, shell: Shell) -> Self {
+        self.open.shell = shell;
         self
     }
 

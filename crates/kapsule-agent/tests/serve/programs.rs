@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use kapsule_proto::session::{Exit, FailedStage, Notice, StdioSet, ToAgentSession};
+use kapsule_proto::session::{Exit, FailedStage, Notice, Shell, StdioSet, ToAgentSession};
 
 use crate::harness::{Agent, Request};
 
@@ -30,15 +30,14 @@ fn arguments_arrive_as_they_are() {
     ];
     let mut expected = words.join(&0);
     expected.push(0);
-    for login in [false, true] {
+    for shell in [Shell::Without, Shell::Plain, Shell::Login] {
         let argv = [&[b"sh", b"-c".as_slice(), PRINT.as_bytes(), b"sh"], words].concat();
-        let request = Request::new(&argv);
-        let request = if login { request.login() } else { request };
+        let request = Request::new(&argv).shell(shell);
         let (output, exit) = agent.session(request).finish();
         assert_eq!(exit, Exit::Code(0));
         assert!(
             output.ends_with(&expected),
-            "login {login}: {}",
+            "{shell:?}: {}",
             String::from_utf8_lossy(&output)
         );
     }
@@ -222,7 +221,9 @@ fn signals_reach_the_whole_group() {
 #[test]
 fn login_without_arguments_is_a_login_shell() {
     let agent = Agent::start();
-    let request = Request::new::<&str>(&[]).login().env(b"ENV", b"");
+    let request = Request::new::<&str>(&[])
+        .shell(Shell::Login)
+        .env(b"ENV", b"");
     let mut session = agent.session(request);
     let mut stdin = session.stdin.take().unwrap();
     stdin.write_all(b"echo \"<$0>\"; exit 5\n").unwrap();
@@ -230,4 +231,46 @@ fn login_without_arguments_is_a_login_shell() {
     let output = String::from_utf8_lossy(&output).into_owned();
     assert!(output.contains("<-"), "{output}");
     assert_eq!(exit, Exit::Code(5));
+}
+
+/// What `ssh` would make of these files, which depends on how the distribution built its bash.
+#[test]
+fn a_command_gets_what_it_gets_from_ssh() {
+    let home = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        (
+            ".bashrc",
+            "export RC=read; echo from bashrc; SSH=${SSH_CLIENT-none}",
+        ),
+        (".profile", "export PROFILE=read"),
+    ] {
+        std::fs::write(home.path().join(file), text).unwrap();
+    }
+    let run = |mut bash: std::process::Command| {
+        let output = bash.env("HOME", home.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut as_ssh = std::process::Command::new("bash");
+    as_ssh.args(["-c", "echo $RC,$PROFILE"]);
+    as_ssh
+        .env("SSH_CLIENT", "127.0.0.1 1 22")
+        .env_remove("SHLVL");
+    let expected = run(as_ssh);
+
+    let agent = Agent::start();
+    let script = "echo $RC,$PROFILE; test -z \"${SSH2_CLIENT+x}\"";
+    let in_home = |shell| {
+        let request = Request::new(&["sh", "-c", script]).shell(shell);
+        let (output, exit) = agent
+            .session(request.env(b"HOME", home.path().as_os_str().as_encoded_bytes()))
+            .finish();
+        assert_eq!(exit, Exit::Code(0), "{shell:?}");
+        String::from_utf8(output).unwrap()
+    };
+    // The agent's user is whoever runs the tests, with the shell of theirs.
+    if std::env::var_os("SHELL").is_none_or(|shell| shell == "/bin/bash") {
+        assert_eq!(in_home(Shell::Plain), expected);
+        assert!(in_home(Shell::Login).ends_with("read\n"));
+    }
+    assert_eq!(in_home(Shell::Without), ",\n");
 }

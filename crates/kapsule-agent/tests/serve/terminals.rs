@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 
-use kapsule_proto::session::Exit;
+use kapsule_proto::session::{Exit, Keys};
 use rustix::fs::{FileType, fstat, major, minor};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -104,4 +104,36 @@ fn output_outlives_the_program() {
     assert_eq!(session.exit(), Exit::Code(0));
     let output = session.read_until("\n300\r\n");
     assert_eq!(output.lines().count(), 300);
+}
+
+#[test]
+fn the_terminal_reads_its_keys_as_the_clients_does() {
+    let agent = Agent::start();
+    let like = |keys: Option<Keys>| {
+        let mut request = Request::new(&["stty", "-a"]).terminal(24, 80);
+        if let Some(terminal) = &mut request.open.terminal {
+            terminal.keys = keys;
+        }
+        String::from_utf8(agent.session(request).finish().0).unwrap()
+    };
+    let usual = like(None);
+    for expected in ["intr = ^C;", "erase = ^?;", " iutf8"] {
+        assert!(usual.contains(expected), "{usual}");
+    }
+    let own = like(Some(Keys {
+        utf8: false,
+        interrupt: 7,
+        erase: 8,
+        end_of_file: 4,
+        ..Keys::default()
+    }));
+    for expected in [
+        "intr = ^G;",
+        "erase = ^H;",
+        "eof = ^D;",
+        "susp = <undef>;",
+        "-iutf8",
+    ] {
+        assert!(own.contains(expected), "{own}");
+    }
 }

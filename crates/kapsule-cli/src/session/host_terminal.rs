@@ -1,16 +1,17 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! The user's own terminal while a session runs: raw mode, size, and which container it shows.
+//! The user's own terminal while a session runs: raw mode, size and keys.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, Once, PoisonError};
 
-use kapsule_proto::session::Terminal;
+use kapsule_proto::session::{Keys, Terminal};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
-    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+    InputModes, OptionalActions, SpecialCodeIndex as Code, Termios, Winsize, tcgetattr,
+    tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 
 /// What the terminal was like before, while it is raw; also for the panic hook.
@@ -47,7 +48,8 @@ impl Drop for RawMode {
     }
 }
 
-fn restore() {
+/// Sets the modes back to what they were before [`RawMode::set`]; nothing if they are.
+pub(super) fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(termios) = before {
         // If the terminal has gone there is nothing to restore.
@@ -72,26 +74,49 @@ fn restore_on_panic() {
     });
 }
 
+/// What the container's terminal has to be like: the user's, as far as it can be asked. To be
+/// called before raw mode.
+pub(super) fn to_be_copied() -> Terminal {
+    Terminal {
+        keys: tcgetattr(stdin()).ok().map(|termios| keys(&termios)),
+        ..size()
+    }
+}
+
+fn keys(termios: &Termios) -> Keys {
+    let of = |index: Code| termios.special_codes[index];
+    Keys {
+        utf8: termios.input_modes.contains(InputModes::IUTF8),
+        interrupt: of(Code::VINTR),
+        quit: of(Code::VQUIT),
+        erase: of(Code::VERASE),
+        kill_line: of(Code::VKILL),
+        end_of_file: of(Code::VEOF),
+        end_of_line: of(Code::VEOL),
+        end_of_line_2: of(Code::VEOL2),
+        start: of(Code::VSTART),
+        stop: of(Code::VSTOP),
+        suspend: of(Code::VSUSP),
+        reprint: of(Code::VREPRINT),
+        erase_word: of(Code::VWERASE),
+        literal_next: of(Code::VLNEXT),
+    }
+}
+
 /// Size of the user's terminal; the usual 80 × 24 where it does not say.
-pub(super) fn size() -> Terminal {
+fn size() -> Terminal {
     let size = tcgetwinsize(stdout())
         .or_else(|_| tcgetwinsize(stdin()))
         .ok()
         .filter(|size| size.ws_row > 0 && size.ws_col > 0);
-    size.map_or(
-        Terminal {
-            rows: 24,
-            columns: 80,
-            width_px: 0,
-            height_px: 0,
-        },
-        |size| Terminal {
-            rows: size.ws_row,
-            columns: size.ws_col,
-            width_px: size.ws_xpixel,
-            height_px: size.ws_ypixel,
-        },
-    )
+    let (rows, columns) = size.map_or((24, 80), |size| (size.ws_row, size.ws_col));
+    Terminal {
+        rows,
+        columns,
+        width_px: size.map_or(0, |size| size.ws_xpixel),
+        height_px: size.map_or(0, |size| size.ws_ypixel),
+        keys: None,
+    }
 }
 
 /// Gives the container's terminal the size of the user's.
@@ -107,74 +132,4 @@ pub(super) fn pass_size(master: BorrowedFd<'_>) {
             ws_ypixel: size.height_px,
         },
     );
-}
-
-/// Tells the user's terminal which container it shows (OSC 777, as Konsole understands it), until
-/// this is dropped. Does nothing where standard output is no terminal.
-#[derive(Debug)]
-pub(super) struct ContainerMark(());
-
-impl ContainerMark {
-    pub(super) fn push(container: &str) -> Option<Self> {
-        isatty(stdout()).then(|| {
-            write_all(&push_sequence(container));
-            Self(())
-        })
-    }
-}
-
-impl Drop for ContainerMark {
-    fn drop(&mut self) {
-        write_all(POP);
-    }
-}
-
-const POP: &[u8] = b"\x1b]777;container;pop;;\x07";
-
-fn push_sequence(container: &str) -> Vec<u8> {
-    let name: String = container
-        .chars()
-        .filter(|c| !matches!(c, '\x07' | '\x1b' | ';'))
-        .collect();
-    format!("\x1b]777;container;push;{name};kapsule\x07").into_bytes()
-}
-
-/// Writes past the buffer of `std::io::stdout`, in order with what the relay writes.
-fn write_all(mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match rustix::io::write(stdout(), bytes) {
-            Ok(0) => return,
-            Ok(written) => bytes = &bytes[written..],
-            Err(rustix::io::Errno::INTR) => {}
-            // The mark is a courtesy; a terminal that has gone needs none.
-            Err(_) => return,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_are_the_bytes_that_konsole_reads() {
-        assert_eq!(
-            push_sequence("dev"),
-            [
-                b"\x1b\x5d\x37\x37\x37\x3b".as_slice(),
-                b"container;push;dev;",
-                b"\x6b\x61\x70\x73\x75\x6c\x65\x07"
-            ]
-            .concat()
-        );
-        assert_eq!(POP, b"\x1b]777;container;pop;;\x07");
-    }
-
-    #[test]
-    fn a_name_cannot_end_the_mark_or_start_another() {
-        assert_eq!(
-            push_sequence("a\x07;b\x1bc"),
-            b"\x1b]777;container;push;abc;kapsule\x07"
-        );
-    }
 }

@@ -15,23 +15,28 @@
 //! | `with_terminal` | the relay when there is a terminal |
 //! | `with_pipes` | the relay when there is none |
 //! | `relay` | one direction of either |
-//! | `host_terminal` | raw mode and the marks that terminals understand |
+//! | `host_terminal` | raw mode, size and keys |
+//! | `mark` | which container it is, as terminals understand it |
 //! | `signals` | what is sent to this process meanwhile |
+//! | `watchdog` | the end, when a call that the container blocks keeps us from it |
 //! | `end` | how it ended, and passing that on |
 
 mod end;
 mod host_terminal;
+mod mark;
 mod relay;
 mod signals;
 mod start;
+mod watchdog;
 mod with_pipes;
 mod with_terminal;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use kapsule_proto::session::{Channel, ChannelError, FailedStage};
+use kapsule_proto::session::{Channel, ChannelError, FailedStage, Shell};
 
 pub(crate) use end::SessionEnd;
 
@@ -44,10 +49,12 @@ pub(crate) struct SessionRequest {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Working directory inside; the home when `None`.
     pub(crate) cwd: Option<PathBuf>,
-    /// Run `argv` through the login shell, after its profile.
-    pub(crate) login: bool,
+    /// Which of its files the user's shell reads first.
+    pub(crate) shell: Shell,
     /// The container's name, for messages and for the terminal's mark.
     pub(crate) container: String,
+    /// How long the agent may take from the request to the running program.
+    pub(crate) patience: Duration,
 }
 
 /// Why a session could not be held.
@@ -68,6 +75,15 @@ pub(crate) enum SessionError {
          its agent or the container itself was stopped"
     )]
     Lost {
+        /// The container.
+        container: String,
+    },
+    /// The program let go of its terminal, and nothing was heard of it since.
+    #[error(
+        "the terminal in container `{container}` was closed, and its agent does not say how the \
+         program ended"
+    )]
+    Blind {
         /// The container.
         container: String,
     },
@@ -116,16 +132,53 @@ impl SessionError {
     }
 }
 
-/// Holds a session over `socket`, which the daemon gave, until it ends.
+/// A session whose program runs.
+#[derive(Debug)]
+pub(crate) struct RunningSession {
+    channel: Channel,
+    streams: start::Started,
+    label: Label,
+}
+
+/// Starts a session over `socket`, which the daemon gave.
 ///
 /// # Errors
-/// When it could not be started or was lost.
-pub(crate) fn run(socket: OwnedFd, request: SessionRequest) -> Result<SessionEnd, SessionError> {
+/// When it could not be started.
+pub(crate) fn begin(
+    socket: OwnedFd,
+    request: SessionRequest,
+) -> Result<RunningSession, SessionError> {
     let mut channel = Channel::new(socket);
-    match start::start(&mut channel, &request)? {
-        start::Started::Terminal { master, stderr } => {
-            with_terminal::hold(channel, master, stderr, &request.container)
+    let streams = start::start(&mut channel, &request)?;
+    Ok(RunningSession {
+        channel,
+        streams,
+        label: Label {
+            program: request.argv.into_iter().next(),
+            container: request.container,
+        },
+    })
+}
+
+impl RunningSession {
+    /// Relays until the session has ended.
+    ///
+    /// # Errors
+    /// When it was lost.
+    pub(crate) fn hold(self) -> Result<SessionEnd, SessionError> {
+        match self.streams {
+            start::Started::Terminal { master, stderr } => {
+                with_terminal::hold(self.channel, master, stderr, &self.label)
+            }
+            start::Started::Pipes(pipes) => with_pipes::hold(self.channel, pipes, &self.label),
         }
-        start::Started::Pipes(pipes) => with_pipes::hold(channel, pipes, &request.container),
     }
+}
+
+/// What the user's terminal shows.
+#[derive(Debug)]
+struct Label {
+    container: String,
+    /// `None` for a shell.
+    program: Option<OsString>,
 }

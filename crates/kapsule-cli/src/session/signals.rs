@@ -6,7 +6,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use signal_hook::iterator::backend::{Pending, SignalDelivery};
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -32,6 +34,18 @@ impl Signals {
         let pending: Pending<SignalOnly> = self.0.pending();
         pending.filter_map(Signal::from_named_raw)
     }
+
+    /// Waits for the first one, without doing anything meanwhile.
+    pub(super) fn wait(&mut self) -> Signal {
+        loop {
+            if let Some(signal) = self.pending().next() {
+                return signal;
+            }
+            let mut polled = [PollFd::new(self, PollFlags::IN)];
+            // Interrupted or not, the next round finds out.
+            let _ = poll(&mut polled, None);
+        }
+    }
 }
 
 impl AsFd for Signals {
@@ -54,12 +68,15 @@ pub(super) fn stop() {
 
 /// Bit n − 1 is set if signal n was ignored when this process was started.
 fn ignored_signals() -> u64 {
-    std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .as_deref()
-        .and_then(parse_ignored)
-        // Rust programs start with this one ignored; nothing here catches it.
-        .unwrap_or(0)
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    *IGNORED.get_or_init(|| {
+        std::fs::read_to_string("/proc/self/status")
+            .ok()
+            .as_deref()
+            .and_then(parse_ignored)
+            // Rust programs start with this one ignored; nothing here catches it.
+            .unwrap_or(0)
+    })
 }
 
 fn parse_ignored(status: &str) -> Option<u64> {

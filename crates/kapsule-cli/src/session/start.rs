@@ -6,25 +6,25 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kapsule_proto::session::{
     Bytes, Channel, ChannelError, FromAgent, Notice, Open, StdioSet, Terminal, ToAgentSession,
 };
-use rustix::fs::{FileType, fstat, major, minor};
+use rustix::fs::{AtFlags, FileType, StatxFlags, statx};
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::isatty;
 
 use super::{SessionError, SessionRequest, host_terminal};
+use crate::ui;
 
-/// How long the agent may take from the request to the running program.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Most notices before the program runs; an honest agent has one of each kind.
 const MAX_NOTICES: usize = 8;
 /// Device number of a pseudo-terminal's master (`/dev/ptmx`, also that of a devpts instance).
 const PTMX: (u32, u32) = (5, 2);
 
 /// A session that runs.
+#[derive(Debug)]
 pub(super) enum Started {
     /// It has a terminal, whose master this is.
     Terminal {
@@ -50,7 +50,7 @@ pub(super) fn start(
     channel: &mut Channel,
     request: &SessionRequest,
 ) -> Result<Started, SessionError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + request.patience;
     if isatty(stdin()) && isatty(stdout()) {
         let pipe = if isatty(stderr()) {
             None
@@ -62,7 +62,7 @@ pub(super) fn start(
             stderr: pipe.is_some(),
             ..StdioSet::default()
         };
-        let open = open(request, Some(host_terminal::size()), stdio);
+        let open = open(request, Some(host_terminal::to_be_copied()), stdio);
         send(channel, &open, &attached, deadline, request)?;
         let master = await_start(channel, deadline, request)?;
         let master = master.ok_or_else(|| protocol(request, "it sent no terminal"))?;
@@ -110,7 +110,7 @@ fn open(request: &SessionRequest, terminal: Option<Terminal>, stdio: StdioSet) -
         cwd: request.cwd.as_ref().map(|cwd| bytes(cwd.as_os_str())),
         terminal,
         stdio,
-        login: request.login,
+        shell: request.shell,
     })
 }
 
@@ -151,7 +151,7 @@ fn await_start(
             FromAgent::Failed { stage, errno } => {
                 return Err(SessionError::Failed {
                     program: request.argv.first().map_or_else(
-                        || "the login shell".into(),
+                        || "the shell".into(),
                         |program| program.to_string_lossy().into_owned(),
                     ),
                     stage,
@@ -169,9 +169,9 @@ fn tell(notice: Notice, request: &SessionRequest) {
     match notice {
         Notice::WorkingDirectory => match &request.cwd {
             Some(cwd) => eprintln!(
-                "kapsule: {} does not exist in container `{container}`; starting in the home \
-                 directory",
-                cwd.display()
+                "kapsule: {} does not exist in container `{container}`, or is closed to you there; \
+                 starting in the home directory",
+                ui::escape(&cwd.to_string_lossy())
             ),
             None => eprintln!(
                 "kapsule: your home directory does not exist in container `{container}`; \
@@ -187,13 +187,23 @@ fn tell(notice: Notice, request: &SessionRequest) {
 /// Accepts nothing but the master of a pseudo-terminal: any other device could do something else
 /// than its name says when it is read, written or asked for its size.
 fn checked_master(descriptor: OwnedFd, request: &SessionRequest) -> Result<OwnedFd, SessionError> {
-    let stat = fstat(&descriptor).map_err(io("look at the container's terminal"))?;
-    let device = (major(stat.st_rdev), minor(stat.st_rdev));
-    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || device != PTMX {
+    if !is_master(&descriptor) {
+        // Not closed: a file of a file system that the container serves itself (FUSE) may make
+        // whoever closes it wait for an answer that never comes.
+        std::mem::forget(descriptor);
         return Err(protocol(request, "it sent something else than a terminal"));
     }
     rustix::io::ioctl_fionbio(&descriptor, true).map_err(io("prepare the container's terminal"))?;
     Ok(descriptor)
+}
+
+/// Asks the kernel only, and no file system behind the descriptor.
+fn is_master(descriptor: &OwnedFd) -> bool {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    statx(descriptor, c"", flags, StatxFlags::TYPE).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice
+            && (stat.stx_rdev_major, stat.stx_rdev_minor) == PTMX
+    })
 }
 
 /// A pipe whose ends are separate open files: making one non-blocking leaves the other alone.

@@ -3,16 +3,18 @@
 
 //! A session without a terminal: three pipes.
 
+use std::time::{Duration, Instant};
+
 use kapsule_proto::session::{Channel, FromAgent, Received, ToAgentSession};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::host_terminal::ContainerMark;
+use super::mark::Mark;
 use super::relay::{End, Relay};
 use super::signals::{self, Signals};
 use super::start::{Pipes, channel_error, io};
-use super::{SessionEnd, SessionError};
+use super::{Label, SessionEnd, SessionError};
 
 /// Signals that are meant for the program and not for its go-between.
 const PASSED_ON: &[Signal] = &[
@@ -24,22 +26,28 @@ const PASSED_ON: &[Signal] = &[
     Signal::USR2,
 ];
 
+/// How long the program may take to end when it is told to: `SIGTERM`, or `SIGHUP` because the
+/// terminal has gone. Then this process goes, and the agent ends what is left.
+const LAST: Duration = Duration::from_secs(30);
+
 /// Relays until the program has ended and what it wrote is delivered.
 pub(super) fn hold(
     mut channel: Channel,
     pipes: Pipes,
-    container: &str,
+    label: &Label,
 ) -> Result<SessionEnd, SessionError> {
+    let container = &label.container;
     let caught = [PASSED_ON, &[Signal::TSTP]].concat();
     let mut signals = Signals::catch(&caught).map_err(|source| SessionError::Io {
         what: "catch signals",
         source,
     })?;
-    let _mark = ContainerMark::push(container);
+    let _mark = Mark::set(label);
     let mut input = Relay::new(End::Stdin, End::Owned(pipes.stdin));
     let mut output = Relay::new(End::Owned(pipes.stdout), End::Stdout);
     let mut errors = Relay::new(End::Owned(pipes.stderr), End::Stderr);
     let mut ended = None;
+    let mut last: Option<(Instant, Signal)> = None;
 
     loop {
         if output.is_over()
@@ -53,7 +61,8 @@ pub(super) fn hold(
             polled.push(PollFd::new(&channel, PollFlags::IN));
         }
         let interests = [&input, &output, &errors].map(|relay| relay.before_poll(&mut polled));
-        match poll(&mut polled, None) {
+        let timeout = last.map(|(until, _)| left_of(until));
+        match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(io("wait for input")(errno)),
         }
@@ -68,12 +77,20 @@ pub(super) fn hold(
         {
             relay.after_poll(interest, &mut results);
         }
+        if let Some((until, signal)) = last
+            && Instant::now() >= until
+        {
+            return Ok(died_of(signal));
+        }
         if signalled {
             for signal in signals.pending() {
                 // The program has ended and only its output is being delivered: then it is this
                 // process that is told to go.
                 if ended.is_some() && signal != Signal::TSTP {
                     return Ok(died_of(signal));
+                }
+                if matches!(signal, Signal::HUP | Signal::TERM) {
+                    last.get_or_insert_with(|| (Instant::now() + LAST, signal));
                 }
                 pass_on(&mut channel, signal, container)?;
             }
@@ -129,4 +146,14 @@ pub(super) fn died_of(signal: Signal) -> SessionEnd {
 pub(super) fn number(signal: Signal) -> u8 {
     // Linux has 64 signals.
     u8::try_from(signal.as_raw()).unwrap_or(u8::MAX)
+}
+
+/// How long it is until then, for `poll`.
+pub(super) fn left_of(until: Instant) -> Timespec {
+    // Rounded up, so that it is not asked again and again at the end.
+    let left = until.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    Timespec::try_from(left).unwrap_or(Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    })
 }

@@ -4,18 +4,20 @@
 //! A session with a terminal.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use kapsule_proto::session::{Channel, ToAgentSession};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::host_terminal::{ContainerMark, RawMode, pass_size};
+use super::host_terminal::{RawMode, pass_size};
+use super::mark::Mark;
 use super::relay::{End, Relay};
 use super::signals::{self, Signals};
 use super::start::{channel_error, io};
-use super::with_pipes::{died_of, number, take_end};
-use super::{SessionEnd, SessionError};
+use super::with_pipes::{died_of, left_of, number, take_end};
+use super::{Label, SessionEnd, SessionError, watchdog};
 
 const CAUGHT: &[Signal] = &[
     Signal::HUP,
@@ -29,29 +31,39 @@ const CAUGHT: &[Signal] = &[
     Signal::WINCH,
 ];
 
+/// On these the session ends at once.
+const FATAL: &[Signal] = &[Signal::HUP, Signal::TERM];
+
+/// How long a program may go on after it has let go of its terminal: it has nothing left to show,
+/// and an agent that never tells of its end must not hold the user.
+const BLIND: Duration = Duration::from_secs(10);
+
 /// Relays until the program has ended and the terminal shows what it wrote.
 pub(super) fn hold(
     mut channel: Channel,
     master: OwnedFd,
     stderr: Option<OwnedFd>,
-    container: &str,
+    label: &Label,
 ) -> Result<SessionEnd, SessionError> {
+    let container = &label.container;
     let failed = |what| move |source| SessionError::Io { what, source };
     let mut signals = Signals::catch(CAUGHT).map_err(failed("catch signals"))?;
-    let mut screen = Screen::take(container)?;
+    watchdog::start(FATAL).map_err(failed("start a thread"))?;
+    let mut screen = Screen::take(label)?;
     // It may have changed since it was asked for.
     pass_size(master.as_fd());
     let mut input = Relay::new(End::Stdin, End::Shared(master.as_fd()));
     let mut output = Relay::new(End::Shared(master.as_fd()), End::Stdout);
     let mut errors = stderr.map(|stderr| Relay::new(End::Owned(stderr), End::Stderr));
     let mut ended = None;
+    let mut blind_until = None;
 
     loop {
-        if output.is_over()
-            && errors.as_ref().is_none_or(Relay::is_over)
-            && let Some(end) = ended
-        {
-            return end;
+        if output.is_over() && errors.as_ref().is_none_or(Relay::is_over) {
+            if let Some(end) = ended {
+                return end;
+            }
+            blind_until.get_or_insert_with(|| Instant::now() + BLIND);
         }
         if ended.is_none() && (input.source_ended() || output.sink_gone()) {
             // The user's terminal has gone, whether or not a SIGHUP says so too.
@@ -66,7 +78,13 @@ pub(super) fn hold(
         let errors_interest = errors
             .as_ref()
             .map(|errors| errors.before_poll(&mut polled));
-        match poll(&mut polled, None) {
+        let timeout = blind_until.map(left_of);
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(0) => {
+                return Err(SessionError::Blind {
+                    container: container.clone(),
+                });
+            }
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(io("wait for input")(errno)),
         }
@@ -85,13 +103,13 @@ pub(super) fn hold(
                 match signal {
                     Signal::WINCH => pass_size(master.as_fd()),
                     Signal::CONT => {
-                        screen.retake(container)?;
+                        screen.retake(label)?;
                         pass_size(master.as_fd());
                     }
                     Signal::TSTP => {
                         screen.leave();
                         signals::stop();
-                        screen.retake(container)?;
+                        screen.retake(label)?;
                     }
                     // Dropping the master hangs up the container's terminal, and the agent ends
                     // what does not go by itself.
@@ -120,14 +138,14 @@ pub(super) fn hold(
 /// fields are dropped.
 #[derive(Debug)]
 struct Screen {
-    mark: Option<ContainerMark>,
+    mark: Option<Mark>,
     raw: Option<RawMode>,
 }
 
 impl Screen {
-    fn take(container: &str) -> Result<Self, SessionError> {
+    fn take(label: &Label) -> Result<Self, SessionError> {
         Ok(Self {
-            mark: ContainerMark::push(container),
+            mark: Mark::set(label),
             raw: Some(RawMode::set().map_err(Self::failed)?),
         })
     }
@@ -139,14 +157,14 @@ impl Screen {
     }
 
     /// Takes the terminal again after this process was stopped, however that came.
-    fn retake(&mut self, container: &str) -> Result<(), SessionError> {
+    fn retake(&mut self, label: &Label) -> Result<(), SessionError> {
         match &self.raw {
             // Stopped by SIGSTOP, without a chance to leave: the shell changed the modes.
             Some(raw) => raw.set_again().map_err(Self::failed)?,
             None => self.raw = Some(RawMode::set().map_err(Self::failed)?),
         }
         if self.mark.is_none() {
-            self.mark = ContainerMark::push(container);
+            self.mark = Mark::set(label);
         }
         Ok(())
     }

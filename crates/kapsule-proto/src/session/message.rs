@@ -35,11 +35,24 @@ pub struct Open {
     /// Which of the process's standard streams are the attached descriptors. Others are the
     /// terminal, or `/dev/null` when there is none.
     pub stdio: StdioSet,
-    /// Run `argv` through the login shell, so that its profile is read first.
-    pub login: bool,
+    /// What the user's shell has to do with it.
+    pub shell: Shell,
 }
 
-/// Size of a terminal.
+/// Which of its files the user's shell reads before the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shell {
+    /// Those of a login.
+    Login,
+    /// Without a program, those of any interactive shell; with one, those that it reads when
+    /// `ssh` runs a command.
+    #[default]
+    Plain,
+    /// None: the program is executed without a shell. Without a program, as [`Shell::Plain`].
+    Without,
+}
+
+/// A terminal to be made like the client's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terminal {
     /// Rows, in characters.
@@ -50,6 +63,41 @@ pub struct Terminal {
     pub width_px: u16,
     /// Height, in pixels; 0 when unknown.
     pub height_px: u16,
+    /// Which keys mean what; the system's defaults when unknown.
+    pub keys: Option<Keys>,
+}
+
+/// How a terminal reads its keys (termios(3)). A special character that is 0 is switched off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Characters are UTF-8 (`IUTF8`), so that erasing one erases all its bytes.
+    pub utf8: bool,
+    /// `VINTR`
+    pub interrupt: u8,
+    /// `VQUIT`
+    pub quit: u8,
+    /// `VERASE`
+    pub erase: u8,
+    /// `VKILL`
+    pub kill_line: u8,
+    /// `VEOF`
+    pub end_of_file: u8,
+    /// `VEOL`
+    pub end_of_line: u8,
+    /// `VEOL2`
+    pub end_of_line_2: u8,
+    /// `VSTART`
+    pub start: u8,
+    /// `VSTOP`
+    pub stop: u8,
+    /// `VSUSP`
+    pub suspend: u8,
+    /// `VREPRINT`
+    pub reprint: u8,
+    /// `VWERASE`
+    pub erase_word: u8,
+    /// `VLNEXT`
+    pub literal_next: u8,
 }
 
 /// A subset of standard input, output and error.

@@ -13,5 +13,6 @@ mod message;
 
 pub use channel::{Channel, ChannelError, MAX_DESCRIPTORS, MAX_FRAME, Received};
 pub use message::{
-    Bytes, Exit, FailedStage, FromAgent, Notice, Open, StdioSet, Terminal, ToAgentSession,
+    Bytes, Exit, FailedStage, FromAgent, Keys, Notice, Open, Shell, StdioSet, Terminal,
+    ToAgentSession,
 };

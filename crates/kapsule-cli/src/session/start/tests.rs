@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use kapsule_proto::session::{Exit, FailedStage};
+use kapsule_proto::session::{Exit, FailedStage, Shell};
 use rustix::pty::{OpenptFlags, openpt};
 
 use super::*;
@@ -13,8 +14,9 @@ fn request() -> SessionRequest {
         argv: vec!["tool".into()],
         env: Vec::new(),
         cwd: None,
-        login: false,
+        shell: Shell::Plain,
         container: "dev".into(),
+        patience: Duration::from_secs(1),
     }
 }
 

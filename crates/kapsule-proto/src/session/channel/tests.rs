@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::session::{Bytes, FromAgent, Notice, Open, StdioSet, ToAgentSession};
+use crate::session::{Bytes, FromAgent, Notice, Open, Shell, StdioSet, ToAgentSession};
 
 fn pair() -> (Channel, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -25,7 +25,7 @@ fn open(env: Vec<(Bytes, Bytes)>) -> ToAgentSession {
         cwd: Some(Bytes::from(b"/".to_vec())),
         terminal: None,
         stdio: StdioSet::default(),
-        login: true,
+        shell: Shell::Login,
     })
 }
 
