@@ -18,7 +18,6 @@ use super::follow::follow;
 use super::images::LocalImage;
 use super::mounts::{self, Origin};
 use super::{Service, devices, incus_error, metadata, spec};
-use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
@@ -114,15 +113,11 @@ impl Service {
             .await
             .map_err(incus_error)?;
         follow(start, reporter, "Starting").await?;
-        tokio::select! {
-            ready = self.agents.wait(id, SessionUser::Owner, FIRST_BOOT) => if !ready {
-                reporter.warning(format!(
-                    "Container '{}' has started, but nothing inside answers yet: its image may not be fit for Kapsule",
-                    id.name
-                ));
-            },
-            () = reporter.cancelled() => return Err(Error::cancelled()),
+        self.await_agent(id, FIRST_BOOT, reporter).await?;
+        if reporter.is_cancelled() {
+            return Err(Error::cancelled());
         }
+        self.run_init_hooks(id, reporter).await?;
         let config = [
             (metadata::STATE.to_owned(), metadata::STATE_READY.to_owned()),
             (metadata::mapped_key(id.owner), "true".to_owned()),
@@ -155,9 +150,14 @@ impl Service {
         }
     }
 
-    /// Removes what there is of a container that could not be finished.
+    /// Removes what there is of a container that could not be finished. Not an instance of that
+    /// name that somebody else made meanwhile.
     pub(super) async fn take_back(&self, id: &ContainerId) {
-        if let Err(error) = self.remove_instance(id).await {
+        let removed = match self.project(id.owner).instance(id.name.as_str()).await {
+            Ok(instance) if !metadata::is_unfinished(&instance.config) => Ok(()),
+            _ => self.remove_instance(id).await,
+        };
+        if let Err(error) = removed {
             // The next start of the daemon tries again.
             warn!(container = %id, %error, "cannot remove an unfinished container");
             return;

@@ -9,6 +9,7 @@ use incus::StateChange;
 use kapsule_core::name::ContainerName;
 
 use super::follow::follow;
+use super::place::project_name;
 use super::{Changed, Service, incus_error, metadata, spec};
 use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
@@ -20,6 +21,8 @@ use crate::users::User;
 const STOP_LIMIT: i64 = 100;
 /// How long after a start sessions should be possible.
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// How often to see whether a container that does not answer is still there.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 impl Service {
     /// Starts a container; does nothing to one that runs.
@@ -66,15 +69,47 @@ impl Service {
         follow(operation, reporter, "Starting")
             .await
             .map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
-        tokio::select! {
-            ready = self.agents.wait(id, SessionUser::Owner, BOOT_LIMIT) => if !ready {
-                reporter.warning(format!("Container '{}' has started, but nothing inside answers yet", id.name));
-            },
-            // Cancelled too late: it runs, and waiting was all that was left.
-            () = reporter.cancelled() => {}
-        }
+        self.await_agent(id, BOOT_LIMIT, reporter).await?;
         reporter.success(format!("Container '{}' is running", id.name));
         Ok(Changed::Yes)
+    }
+
+    /// Waits until sessions can be opened in a container that was just started. That they cannot
+    /// be yet is only worth a warning; that the container has stopped again is a failure.
+    pub(super) async fn await_agent(
+        &self,
+        id: &ContainerId,
+        limit: Duration,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + limit;
+        while tokio::time::Instant::now() < deadline {
+            tokio::select! {
+                ready = self.agents.wait(id, SessionUser::Owner, LOOK_AGAIN) => if ready {
+                    return Ok(());
+                },
+                // It runs, and waiting was all that was left.
+                () = reporter.cancelled() => return Ok(()),
+            }
+            let instance = self
+                .project(id.owner)
+                .instance(id.name.as_str())
+                .await
+                .map_err(incus_error)?;
+            if is_stopped(&instance) {
+                return Err(Error::failed(format!(
+                    "container '{0}' has stopped again while it was starting. An administrator finds \
+                     the reason with 'incus info --show-log --project {1} {0}'",
+                    id.name,
+                    project_name(id.owner)
+                )));
+            }
+        }
+        reporter.warning(format!(
+            "Container '{}' has started, but nothing inside answers yet: its image may not be fit for Kapsule",
+            id.name
+        ));
+        Ok(())
     }
 
     /// Stops a container; by force without asking its init.

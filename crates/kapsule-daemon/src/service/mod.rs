@@ -9,7 +9,7 @@
 //! | [`place`] | where a container stands: project, network, folders |
 //! | [`metadata`], [`devices`], [`spec`] | what a container consists of, as data |
 //! | [`prepare`], [`subid`], [`subnet`] | what a user needs before their first container |
-//! | [`create`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
+//! | [`create`], [`hooks`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
 //! | [`session`] | ways into a container |
 //! | [`look`] | lists and information |
 //! | [`images`], [`import`], [`image_owners`] | images, and whose they are |
@@ -18,6 +18,7 @@
 mod create;
 mod devices;
 mod follow;
+mod hooks;
 mod image_owners;
 mod images;
 mod import;
