@@ -135,7 +135,7 @@ fn sees(info: &ContainerInfo) -> Vec<String> {
     );
     lines.push(
         match info.summary.mode {
-            Mode::Default => "no session bus of its own",
+            Mode::Default => "not your session bus, yet: it has one of its own",
             Mode::Session => "not your session bus: it has one of its own",
             Mode::DbusMux => "your session bus, through its own",
         }
