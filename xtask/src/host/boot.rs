@@ -209,20 +209,28 @@ pub(crate) fn stop(place: &Place, state: &State) -> Result<()> {
             "xtask: the host does not halt, killing it; its console said:\n{}",
             console_tail(place)
         );
-        let leader = Pid::from_raw(state.leader.pid).context("no such process number")?;
-        let _ = kill_process(leader, Signal::KILL);
-        if state.nspawn.alive() {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        if !wait_for_end(state, Duration::from_secs(10)) {
-            bail!(
-                "cannot end the host: processes {} and {} stay",
-                state.nspawn.pid,
-                state.leader.pid
-            );
-        }
+        kill(state)?;
     }
     Ok(())
+}
+
+/// Ends the host at once, as pulling the plug does.
+pub(crate) fn kill(state: &State) -> Result<()> {
+    // With its process 1 everything in its process namespace ends, and then nspawn by itself.
+    for process in [state.leader, state.nspawn] {
+        let pid = Pid::from_raw(process.pid).context("no such process number")?;
+        if process.alive() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        if wait_for_end(state, Duration::from_secs(5)) {
+            return Ok(());
+        }
+    }
+    bail!(
+        "cannot end the host: processes {} and {} stay",
+        state.nspawn.pid,
+        state.leader.pid
+    )
 }
 
 fn wait_for_end(state: &State, patience: Duration) -> bool {

@@ -96,16 +96,20 @@ fn clean_up(place: &Place) -> Result<()> {
 
 /// Takes the host's file system away too; archives and images stay in the cache.
 pub(crate) fn destroy() -> Result<()> {
-    down()?;
     let place = Place::new();
     let _lock = place.lock()?;
+    if let Some(state) = State::load(&place) {
+        // Nothing of it is needed any more, so nothing has to be written down in peace.
+        boot::kill(&state)?;
+    }
+    clean_up(&place)?;
     for name in ["disk.img", "disk.part", "console.log"] {
         let path = place.dir().join(name);
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
-    for name in ["dev", "fs"] {
+    for name in ["dev", "fs", "stage"] {
         let path = place.dir().join(name);
         if path.exists() {
             fs::remove_dir_all(&path)
