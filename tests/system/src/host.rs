@@ -110,7 +110,10 @@ fn prepare() -> Result<(), String> {
 /// Another run of these tests, begun by somebody else on this machine, would remove what this one makes.
 fn one_run_at_a_time() -> Result<(), String> {
     static LOCK: OnceLock<File> = OnceLock::new();
-    let path = std::env::temp_dir().join("kapsule-system-tests.lock");
+    // Each sandboxed host has its own runs.
+    let host = std::env::var("KAPSULE_XTASK_HOST").unwrap_or_default();
+    let name: String = host.chars().filter(char::is_ascii_alphanumeric).collect();
+    let path = std::env::temp_dir().join(format!("kapsule-system-tests{name}.lock"));
     let failed = |error| format!("cannot lock {}: {error}", path.display());
     let file = File::create(&path).map_err(failed)?;
     if file.try_lock().is_err() {
