@@ -5,14 +5,15 @@
 //!
 //! | order | file | read as |
 //! |---|---|---|
-//! | 1 | `~/.config/kapsule/kapsule.conf` | the user, and only the keys of `[kapsule]` |
+//! | 1 | `~/.config/kapsule/kapsule.conf` | the user, and only the keys of `[kapsule]` and `[environment]` |
 //! | 2 | `/etc/kapsule/kapsule.conf.d/*.conf`, the last name first | root |
 //! | 3 | `/etc/kapsule/kapsule.conf` | root |
 //! | 4 | `/usr/lib/kapsule/kapsule.conf.d/*.conf`, the last name first | root |
 //! | 5 | `/usr/lib/kapsule/kapsule.conf` | root |
 //! | 6 | built in | |
 //!
-//! This module only parses and merges; reading the files is the daemon's.
+//! This module only parses and merges. Reading the files is the daemon's, or for `[environment]`
+//! the command line's, as the user's own business.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +37,20 @@ pub struct Fragment {
     pub pool: Option<String>,
     /// `[network] subnets`: the range that bridges take their /24 from
     pub subnets: Option<String>,
+    /// `[environment]`: which variables sessions get
+    pub environment: EnvironmentRules,
     /// Things that were not understood, for the log.
     pub warnings: Vec<String>,
+}
+
+/// `[environment]`: names of variables, separated by spaces, in which `*` stands for anything. The
+/// command line applies them (`kapsule enter`), and says which names no `*` stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentRules {
+    /// `pass`: variables of the host that sessions get beyond the usual ones.
+    pub pass: Vec<String>,
+    /// `drop`: variables that they do not get; stronger than `pass` of the same file.
+    pub drop: Vec<String>,
 }
 
 /// Why a file could not be used at all.
@@ -108,6 +121,8 @@ impl Fragment {
             ("kapsule", "default_image") => self.default_image = Some(value),
             ("storage", "pool") => self.pool = Some(value),
             ("network", "subnets") => self.subnets = Some(value),
+            ("environment", "pass") => self.environment.pass = names(&value),
+            ("environment", "drop") => self.environment.drop = names(&value),
             ("servers", name) => self.take_server(name, value),
             _ => self
                 .warnings
@@ -135,10 +150,15 @@ impl Fragment {
         Self {
             default_container: self.default_container,
             default_image: self.default_image,
+            environment: self.environment,
             warnings: self.warnings,
             ..Self::default()
         }
     }
+}
+
+fn names(value: &str) -> Vec<String> {
+    value.split_whitespace().map(str::to_owned).collect()
 }
 
 impl Settings {
@@ -194,6 +214,15 @@ mod tests {
             Fragment::parse("[kapsule]\ntypo=1\n[servers]\nlocal=https://x\nx=ftp://y\n").unwrap();
         assert_eq!(fragment.warnings.len(), 3, "{:?}", fragment.warnings);
         assert!(fragment.servers.is_empty());
+    }
+
+    #[test]
+    fn reads_which_variables_sessions_get() {
+        let fragment = Fragment::parse("[environment]\npass = EDITOR  MY_*\ndrop: TZ\n").unwrap();
+        assert_eq!(fragment.warnings, [""; 0]);
+        let environment = fragment.restricted_to_user().environment;
+        assert_eq!(environment.pass, ["EDITOR", "MY_*"]);
+        assert_eq!(environment.drop, ["TZ"]);
     }
 
     #[test]

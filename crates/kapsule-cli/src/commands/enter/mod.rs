@@ -145,7 +145,7 @@ pub(crate) fn run(args: Args) -> Result<SessionEnd, CommandError> {
 fn begin(args: &Args) -> Result<RunningSession, CommandError> {
     let argv = args.argv();
     let who = Who::named(args.user.as_deref()).map_err(not_entered)?;
-    let env = environment::for_session(std::env::vars_os(), &args.env)
+    let env = environment::for_session(&args.env)
         .map_err(|error| CommandError::new(ErrorKind::NotEntered(exit::NOT_ENTERED), error))?;
     let cwd = working_directory::working_directory(args.cwd.as_deref());
     let name = args.name.as_deref().unwrap_or_default();

@@ -1,80 +1,37 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! Which variables of the host a session gets: those in the table, and what the user names.
+//! Which variables of the host a session gets: those in the table, what the configuration adds and
+//! takes away, and what the user names.
 //!
 //! Everything else stays outside. A desktop's environment holds secrets
 //! (`KONSOLE_DBUS_ACTIVATION_COOKIE`, tokens) and paths that mean nothing inside (`PATH`,
 //! `LD_LIBRARY_PATH`, `XDG_DATA_DIRS`); and what identifies the user inside (`HOME`, `USER`,
 //! `SHELL`, `XDG_RUNTIME_DIR`) is the agent's to say. Values go over the session's socket, never
 //! on a command line, where everybody could read them.
+//!
+//! What decides about a variable, the first that says something:
+//!
+//! 1. `--env` on the command line;
+//! 2. `drop` and then `pass` in `[environment]` of each configuration file, the highest in rank
+//!    first, where a `*` in `pass` stands for no name that is kept out;
+//! 3. the table.
+//!
+//! | module | |
+//! |---|---|
+//! | `table` | what is passed by default, and what no `*` stands for |
+//! | `pattern` | names with `*` |
+//! | `files` | the configuration |
+
+mod files;
+mod pattern;
+mod table;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
-/// What is passed, and why. A name that ends in `*` stands for all that begin so.
-const PASSED: &[(&[&str], &str)] = &[
-    (
-        &[
-            "TERM",
-            "COLORTERM",
-            "COLORFGBG",
-            "TERM_PROGRAM",
-            "TERM_PROGRAM_VERSION",
-            "VTE_VERSION",
-            "KONSOLE_VERSION",
-        ],
-        "what the terminal can do",
-    ),
-    (
-        &["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR"],
-        "whether to use colours",
-    ),
-    (&["LANG", "LANGUAGE", "LC_*", "TZ"], "language and time"),
-    (
-        &["EDITOR", "VISUAL", "PAGER", "LESS"],
-        "what the user likes to work with",
-    ),
-    (
-        &["DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"],
-        "which display to look for",
-    ),
-    (
-        &[
-            "XDG_CURRENT_DESKTOP",
-            "XDG_SESSION_DESKTOP",
-            "DESKTOP_SESSION",
-            "KDE_FULL_SESSION",
-            "KDE_SESSION_VERSION",
-        ],
-        "which desktop to look like",
-    ),
-    (
-        &[
-            "QT_QPA_PLATFORMTHEME",
-            "QT_SCALE_FACTOR",
-            "QT_SCREEN_SCALE_FACTORS",
-            "QT_FONT_DPI",
-            "QT_AUTO_SCREEN_SCALE_FACTOR",
-            "QT_ENABLE_HIGHDPI_SCALING",
-            "GDK_SCALE",
-            "GDK_DPI_SCALE",
-            "GTK_THEME",
-            "XCURSOR_THEME",
-            "XCURSOR_SIZE",
-        ],
-        "how windows look",
-    ),
-    (
-        &[
-            "XMODIFIERS",
-            "GTK_IM_MODULE",
-            "QT_IM_MODULE",
-            "QT_IM_MODULES",
-        ],
-        "how text is entered",
-    ),
-];
+use kapsule_core::settings::EnvironmentRules;
 
 /// Why a variable that the user named cannot be passed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,10 +44,19 @@ pub(crate) enum EnvironmentError {
     NotSet(String),
 }
 
+/// What a session gets, by the user's configuration and command line.
+pub(crate) fn for_session(
+    named: &[OsString],
+) -> Result<Vec<(OsString, OsString)>, EnvironmentError> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    choose(std::env::vars_os(), &files::read_all(home), named)
+}
+
 /// What a session gets out of `all`, and the variables that the user named (`NAME`, with the
 /// value that it has in `all`, or `NAME=VALUE`), which come last and win.
-pub(crate) fn for_session(
+fn choose(
     all: impl IntoIterator<Item = (OsString, OsString)>,
+    rules: &[EnvironmentRules],
     named: &[OsString],
 ) -> Result<Vec<(OsString, OsString)>, EnvironmentError> {
     let all: Vec<(OsString, OsString)> = all.into_iter().collect();
@@ -100,20 +66,24 @@ pub(crate) fn for_session(
     }
     let mut result: Vec<(OsString, OsString)> = all
         .into_iter()
-        .filter(|(name, _)| is_passed(name))
+        .filter(|(name, _)| is_passed(name.as_bytes(), rules))
         .collect();
     result.append(&mut passed);
     Ok(result)
 }
 
-fn is_passed(name: &OsStr) -> bool {
-    let patterns = PASSED.iter().flat_map(|(names, _)| names.iter());
-    patterns
-        .into_iter()
-        .any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.as_bytes().starts_with(prefix.as_bytes()),
-            None => name == *pattern,
-        })
+fn is_passed(name: &[u8], rules: &[EnvironmentRules]) -> bool {
+    let is = |pattern: &String| pattern::matches(pattern.as_bytes(), name);
+    for rules in rules {
+        if rules.drop.iter().any(is) {
+            return false;
+        }
+        let may = |pattern: &&String| !pattern::is_pattern(pattern) || !table::is_kept_out(name);
+        if rules.pass.iter().filter(may).any(is) {
+            return true;
+        }
+    }
+    table::is_passed(name)
 }
 
 fn read_named(
@@ -151,8 +121,12 @@ mod tests {
     }
 
     fn passed(names: &[&str], named: &[&str]) -> Vec<String> {
+        passed_by(&[], names, named)
+    }
+
+    fn passed_by(rules: &[EnvironmentRules], names: &[&str], named: &[&str]) -> Vec<String> {
         let named: Vec<OsString> = named.iter().map(OsString::from).collect();
-        for_session(variables(names), &named)
+        choose(variables(names), rules, &named)
             .unwrap()
             .into_iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
@@ -221,21 +195,52 @@ mod tests {
             ("ABSENT", EnvironmentError::NotSet("ABSENT".to_owned())),
         ] {
             assert_eq!(
-                for_session(variables(&["TERM"]), &[OsString::from(bad)]),
+                choose(variables(&["TERM"]), &[], &[OsString::from(bad)]),
                 Err(error)
             );
         }
     }
 
+    fn rules(pass: &[&str], drop: &[&str]) -> EnvironmentRules {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        EnvironmentRules {
+            pass: own(pass),
+            drop: own(drop),
+        }
+    }
+
     #[test]
-    fn no_name_stands_in_the_table_twice() {
-        let mut names: Vec<&str> = PASSED
-            .iter()
-            .flat_map(|(names, _)| names.iter().copied())
-            .collect();
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
+    fn the_configuration_adds_and_takes_away() {
+        let mine = rules(&["MY_*", "TZ"], &["DISPLAY", "MY_OWN"]);
+        let systems = rules(&["DISPLAY", "OTHER"], &["TZ", "LANG"]);
+        let names = [
+            "MY_A", "MY_OWN", "TZ", "DISPLAY", "OTHER", "LANG", "TERM", "X",
+        ];
+        let expected = ["MY_A=value", "TZ=value", "OTHER=value", "TERM=value"];
+        assert_eq!(passed_by(&[mine.clone(), systems], &names, &[]), expected);
+        assert_eq!(
+            passed_by(&[mine], &["DISPLAY"], &["DISPLAY"]),
+            ["DISPLAY=value"]
+        );
+    }
+
+    #[test]
+    fn no_pattern_passes_secrets_or_what_is_the_containers() {
+        let everything = [rules(&["*", "KONSOLE_*", "*_TOKEN"], &[])];
+        let kept_out = [
+            "KONSOLE_DBUS_ACTIVATION_COOKIE",
+            "GITHUB_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "HOME",
+            "PATH",
+            "LD_PRELOAD",
+            "XDG_RUNTIME_DIR",
+            "DBUS_SESSION_BUS_ADDRESS",
+        ];
+        assert_eq!(passed_by(&everything, &kept_out, &[]), [""; 0]);
+        assert_eq!(passed_by(&everything, &["ANY"], &[]), ["ANY=value"]);
+        let by_name = [rules(&["GITHUB_TOKEN"], &[])];
+        assert_eq!(passed_by(&by_name, &kept_out, &[]), ["GITHUB_TOKEN=value"]);
+        assert_eq!(passed_by(&by_name, &kept_out, &["PATH"]).len(), 2);
     }
 }
