@@ -44,6 +44,10 @@ fn explain_kapsule(name: &str, text: &str) -> CommandError {
         error::INCUS_UNAVAILABLE => error.hint(
             "Kapsule keeps its containers in Incus; see how it is: systemctl status incus.socket incus",
         ),
+        // The bus asked systemd to start the service, which answered that it is masked, or so.
+        _ if name.starts_with("org.freedesktop.systemd1.") => error
+            .context("the Kapsule service could not be started")
+            .hint(SEE_SERVICE),
         _ => error,
     }
 }
@@ -117,6 +121,13 @@ mod tests {
             assert_eq!(error.kind, kind, "{name}");
             assert_eq!(error.to_string(), "the reason");
         }
+        let masked = explain_kapsule("org.freedesktop.systemd1.UnitMasked", "it is masked");
+        assert!(
+            masked
+                .to_string()
+                .contains("could not be started: it is masked"),
+            "{masked}"
+        );
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! is not `poll`.
 //!
 //! Half-closing goes both ways: when the source ends, the sink is closed; when the sink's reader
-//! has gone, the source is closed, so that its writer gets `SIGPIPE` as in any pipeline. A
-//! standard stream of this process is closed by putting `/dev/null` in its place.
+//! has gone, the source is closed, so that its writer gets `SIGPIPE` as in any pipeline. Standard
+//! input and output of this process are closed by putting `/dev/null` in their place; standard
+//! error stays open for what there is to say at the end.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
 use rustix::termios::isatty;
 
 /// How much is read at once where bytes must be copied.
@@ -69,10 +70,10 @@ impl End<'_> {
         }
         let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let replaced = match self {
-            Self::Owned(_) | Self::Shared(_) => Ok(()),
+            // Standard error stays, too: that the connection was lost is yet to be said there.
+            Self::Owned(_) | Self::Shared(_) | Self::Stderr => Ok(()),
             Self::Stdin => null().and_then(dup2_stdin),
             Self::Stdout => null().and_then(dup2_stdout),
-            Self::Stderr => null().and_then(dup2_stderr),
         };
         // Without a /dev/null the other side learns of the end a little later, from our exit.
         let _ = replaced;
