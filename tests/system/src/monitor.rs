@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bus::SERVICE;
+use crate::bus::{ROOT_PATH, SERVICE};
 use crate::host::ROOT;
 use crate::process::{HANG, Running};
 
@@ -22,16 +22,26 @@ impl Monitor {
     /// When the bus does not let it.
     pub fn start() -> Self {
         let mut running = ROOT
-            .command(["busctl", "--system", "monitor", "--json=short", SERVICE])
+            // Into a pipe, it would only write when it has a few kilobytes together.
+            .command([
+                "stdbuf",
+                "--output=L",
+                "busctl",
+                "--system",
+                "monitor",
+                "--json=short",
+                SERVICE,
+            ])
             .start();
+        // It does not say when it listens, but then it hears.
         let deadline = Instant::now() + HANG;
-        while !running.stderr().contains("Monitoring bus message stream") {
+        while running.stdout().is_empty() {
             assert!(
                 running.is_running() && Instant::now() < deadline,
                 "{}",
                 running.stderr()
             );
-            std::thread::sleep(Duration::from_millis(10));
+            drop(ROOT.call_at(ROOT_PATH, "org.freedesktop.DBus.Peer.Ping", &[]));
         }
         Self(running)
     }

@@ -56,6 +56,8 @@ fn no_incus() {
     let Some(host) = alone() else { return };
     common();
     let before = host.state();
+    // When it is started, the daemon starts Incus.
+    ALICE.kapsule(["list"]).ok();
     let undo = Undo("systemctl start incus.socket incus.service");
     ROOT.sh("systemctl stop incus.socket incus.service").ok();
     for args in [

@@ -14,7 +14,7 @@ impl Small {
     fn new(folder: &'static str) -> Self {
         let script = format!(
             "set -e; rm -rf ~/{folder}; mkdir -p ~/{folder}/root/bin ~/{folder}/split; cd ~/{folder}
-            kapsule enter {} -- cp /bin/busybox {folder}/root/bin/busybox
+            kapsule enter {} -- cp /bin/busybox root/bin/busybox
             for applet in sh id echo cat ls sleep init hostname mkdir; do ln -s busybox root/bin/$applet; done
             mkdir -p root/sbin root/etc root/proc root/sys root/dev root/tmp root/root root/home root/var root/run
             ln -s ../bin/busybox root/sbin/init
