@@ -10,11 +10,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use kapsule_proto::session::{FromAgent, Notice, ToAgentSession};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
-use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::termios::LocalModes;
 
+use crate::agent::GuestTerminal;
 use crate::bus::{Bus, Service};
 use crate::client::{Terminal, died_of, end, kapsule, send, set_nonblocking};
 
@@ -25,23 +26,24 @@ fn a_terminal_that_blocks_does_not_keep_anybody() {
     let mut terminal = Terminal::run(&bus.address(), home.path(), &["enter"], |_, _| {});
     let mut agent = bus.agent();
     agent.request();
-    let guest = agent.start_with_terminal();
+    let mut guest = agent.start_with_terminal();
     terminal.see("\x1b]2;dev\x07");
-    // It is one open file for both: what the client made non-blocking blocks again.
+    // It is one open file for both: what the client made non-blocking blocks again, and what it was
+    // promised to be able to read is taken away.
     set_nonblocking(&guest.master, false);
-    // Nobody reads what is typed, until no more can be typed: then the client is stuck in a call.
-    set_nonblocking(&terminal.screen, true);
+    let thief = guest.master.try_clone().unwrap();
+    std::thread::spawn(move || while rustix::io::read(&thief, &mut [0; 64]).is_ok() {});
     let began = Instant::now();
-    let mut last = Instant::now();
-    while last.elapsed() < Duration::from_millis(500) {
-        match rustix::io::write(&terminal.screen, &[b'x'; 1024]) {
-            Ok(_) => last = Instant::now(),
-            Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
-            Err(errno) => panic!("{errno}"),
+    while is_awake(&mut terminal, &guest) {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "it is never caught"
+        );
+        for _ in 0..500 {
+            guest.program.write_all(b"x").unwrap();
+            std::thread::sleep(Duration::from_micros(50));
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "it takes it all");
     }
-    set_nonblocking(&terminal.screen, false);
     let told = Instant::now();
     terminal.signal(Signal::TERM);
     let status = terminal.end();
@@ -53,6 +55,21 @@ fn a_terminal_that_blocks_does_not_keep_anybody() {
     );
     assert!(terminal.shown().ends_with("\x1b]777;container;pop;;\x07"));
     assert!(terminal.modes().local_modes.contains(LocalModes::ECHO));
+}
+
+/// Whether what is typed still arrives.
+fn is_awake(terminal: &mut Terminal, guest: &GuestTerminal) -> bool {
+    terminal.type_in("k");
+    let mut polled = [PollFd::new(&guest.program, PollFlags::IN)];
+    let timeout = Timespec {
+        tv_sec: 0,
+        tv_nsec: 300_000_000,
+    };
+    let arrived = poll(&mut polled, Some(&timeout)).unwrap() == 1;
+    if arrived {
+        rustix::io::read(&guest.program, &mut [0; 64]).unwrap();
+    }
+    arrived
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! `kapsule enter` as a program: in a terminal of its own, on a bus of its own, between a user and an
 //! agent that are both the test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a failure is a failed test
+
 mod agent;
 mod bus;
 mod client;
