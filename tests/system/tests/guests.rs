@@ -1,0 +1,195 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Every kind of guest: with systemd, with sysvinit, with nothing but BusyBox; whole, and with parts missing.
+
+use kapsule_system_tests::container::{Container, aliases};
+use kapsule_system_tests::host::{ALICE, ROOT, shared};
+
+/// Makes an image everybody's that `cargo xtask image build NAME --host` has put into the host.
+fn provide(alias: &str) -> String {
+    if !aliases(ALICE).iter().any(|known| known == alias) {
+        let folder = format!("/var/cache/kapsule-images/{alias}");
+        ROOT.kapsule(["image", "import", &folder, "--alias", alias])
+            .ok();
+    }
+    format!("local:{alias}")
+}
+
+/// One that an earlier run may have left is removed first.
+fn create(name: &'static str, image: &str) -> Container {
+    drop(ALICE.kapsule(["rm", "--force", name]));
+    Container::create(ALICE, name, &["--image", image])
+}
+
+fn agent(container: &Container) -> String {
+    let info = container.info();
+    info["agent"].as_str().unwrap_or_default().to_owned()
+}
+
+/// What has to hold for each guest, whatever is in it.
+fn is_at_home(container: &Container, has_sudo: bool) {
+    let name = container.name;
+    let said =
+        container.sh("id -un; id -u; id -g; echo $HOME $USER; pwd; hostname; echo ${PATH:+path}");
+    let expected = [
+        "alice",
+        "1000",
+        "1000",
+        "/home/alice alice",
+        "/home/alice",
+        name,
+        "path",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    ALICE.enter(name, ["sh", "-c", "exit 7"]).ended(7);
+    ALICE
+        .enter(name, ["sh", "-c", "kill -TERM $$; sleep 9"])
+        .ended(143);
+    ALICE.enter(name, ["t3-no-such-program"]).ended(127);
+    assert_eq!(
+        ALICE
+            .enter_command(name, ["cat"])
+            .stdin(*b"a\0\xff\n")
+            .run()
+            .stdout,
+        b"a\0\xff\n"
+    );
+    if has_sudo {
+        assert_eq!(ALICE.enter(name, ["sudo", "-n", "id", "-u"]).ok(), "0");
+    }
+    // A terminal, its size, and Ctrl-C.
+    let mut session = ALICE.kapsule_command(["enter", name]).tty().start();
+    session.write("stty size; tty; echo shell=$((6 * 7)); test -t 2 && sleep 1000\n");
+    session.wait_for("24 80");
+    session.wait_for("/dev/pts/");
+    session.wait_for("shell=42");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    session.write([3]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    session.write("exit 5\n");
+    session.wait().ended(5);
+}
+
+fn survives_restarts(container: &Container) {
+    let mark = "cat /proc/sys/kernel/random/boot_id /proc/1/stat | tr -d '\\n' | cut -d' ' -f22";
+    let first = container.sh(mark);
+    ALICE.kapsule(["restart", container.name]).ok();
+    let second = container.sh(mark);
+    assert_ne!(first, second, "it was not restarted");
+    // Behind the daemon's back.
+    ROOT.run([
+        "incus",
+        "restart",
+        "--force",
+        "--project",
+        "kapsule-1000",
+        container.name,
+    ])
+    .ok();
+    let third = container.sh(mark);
+    assert_ne!(second, third, "it was not restarted");
+    ROOT.run([
+        "incus",
+        "stop",
+        "--force",
+        "--project",
+        "kapsule-1000",
+        container.name,
+    ])
+    .ok();
+    let fourth = container.sh(mark);
+    assert_ne!(third, fourth, "it was not started");
+    ALICE.kapsule(["stop", container.name]).ok();
+    assert_eq!(container.status(), "Stopped");
+}
+
+#[test]
+fn busybox_alone() {
+    let Some(_host) = shared() else { return };
+    let container = create("t3-busybox", &provide("busybox"));
+    is_at_home(&container, false);
+    assert_eq!(agent(&container), "plain");
+    // There is really nothing else.
+    assert_eq!(container.sh("for p in sudo useradd bash systemctl; do command -v $p; done; ls /etc/pam.d 2>/dev/null; true"), "");
+    survives_restarts(&container);
+    assert_eq!(
+        container.sh("id -un; ls -a /.kapsule | grep -c run; grep -c ^alice: /etc/passwd"),
+        "alice\n1\n1"
+    );
+}
+
+#[test]
+fn debian_with_sysvinit() {
+    let Some(_host) = shared() else { return };
+    let container = create("t3-sysvinit", &provide("debian-sysvinit"));
+    is_at_home(&container, true);
+    assert_eq!(agent(&container), "plain");
+    assert_eq!(container.sh("cat /proc/1/comm"), "init");
+    survives_restarts(&container);
+    is_at_home(&container, true);
+}
+
+#[test]
+fn debian_with_systemd() {
+    let Some(_host) = shared() else { return };
+    let container = create("t3-systemd", &provide("debian"));
+    is_at_home(&container, true);
+    assert_eq!(agent(&container), "user-manager");
+    // One login session of logind's and a user manager, and what PAM gives.
+    assert_eq!(
+        container
+            .sh("loginctl show-user alice -P Linger; systemctl --user is-system-running --wait"),
+        "yes\nrunning"
+    );
+    assert_eq!(
+        container.sh("echo $XDG_RUNTIME_DIR; stat -c %U:%a $XDG_RUNTIME_DIR"),
+        "/run/user/1000\nalice:700"
+    );
+    survives_restarts(&container);
+    is_at_home(&container, true);
+}
+
+#[test]
+fn a_shell_that_is_missing_is_replaced_and_said() {
+    let Some(_host) = shared() else { return };
+    let container = create("t3-shell", &provide("debian"));
+    let change = "sudo sed -i 's|^\\(alice:.*:\\)[^:]*$|\\1/no/such/shell|' /etc/passwd; grep -c /no/such/shell /etc/passwd";
+    assert_eq!(container.sh(change), "1");
+    for restarted in [false, true] {
+        let mut session = ALICE
+            .kapsule_command(["enter", container.name])
+            .tty()
+            .start();
+        session.write("echo shell=$((6 * 7)) $0; exit 3\n");
+        session.wait_for("shell=42 -sh");
+        let output = session.wait();
+        output.ended(3);
+        let said = output.all();
+        assert!(said.contains("/bin/sh"), "{restarted} {said}");
+        // A command of one's own needs no shell, or gets the one that there is.
+        assert_eq!(ALICE.enter(container.name, ["id", "-un"]).ok(), "alice");
+        // Not undone: the file is the user's to change.
+        assert_eq!(container.sh("grep -c /no/such/shell /etc/passwd"), "1");
+        if !restarted {
+            ALICE.kapsule(["restart", container.name]).ok();
+        }
+    }
+}
+
+#[test]
+fn without_user_managers_there_is_a_system_service() {
+    let Some(_host) = shared() else { return };
+    let container = create("t3-masked", &provide("debian"));
+    container.sh("sudo systemctl mask user@.service");
+    ALICE.kapsule(["restart", container.name]).ok();
+    assert_eq!(
+        container.sh("id -un; systemctl is-active kapsule-agent.service; sudo -n id -u"),
+        "alice\nactive\n0"
+    );
+    assert_eq!(agent(&container), "plain");
+    container.sh("sudo systemctl unmask user@.service");
+    ALICE.kapsule(["restart", container.name]).ok();
+    assert_eq!(container.sh("id -un"), "alice");
+    assert_eq!(agent(&container), "user-manager");
+}
