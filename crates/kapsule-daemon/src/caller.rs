@@ -123,23 +123,22 @@ impl Callers {
         let asking = self
             .bus
             .get_connection_credentials(BusName::from(name.as_ref()));
-        let answer = match futures_util::future::join(watching, asking).await {
-            (Ok(()), Ok(credentials)) => credentials
+        let (watched, answer) = futures_util::future::join(watching, asking).await;
+        let answer = answer.and_then(|credentials| {
+            credentials
                 .unix_user_id()
-                .ok_or_else(|| fdo::Error::Failed("the bus does not know the user".to_owned())),
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        };
-        let mut known = self.known();
-        match &answer {
+                .ok_or_else(|| fdo::Error::Failed("the bus does not know the user".to_owned()))
+        });
+        match (watched, &answer) {
             // Unless the end came in between.
-            Ok(uid) => {
-                if let Some(entry) = known.get_mut(name) {
+            (Ok(()), Ok(uid)) => {
+                if let Some(entry) = self.known().get_mut(name) {
                     *entry = Some(*uid);
                 }
             }
-            Err(_) => {
-                known.remove(name);
-            }
+            // The caller has gone already. Or the bus, which watches only so many connections for
+            // us, refused: then one more is served all the same, and asked about at each call.
+            _ => self.forget(name.clone()),
         }
         answer
     }
@@ -154,7 +153,9 @@ impl Callers {
             .collect()
     }
 
-    /// Forgets connections that end. Runs until the connection to the bus does.
+    /// Forgets connections that end. Runs until the connection to the bus does. It never waits for
+    /// the bus itself: as long as a message is not taken from the stream, answers behind it do not
+    /// arrive, and a burst of them would be the end of all work.
     pub(crate) async fn watch(&self, mut messages: MessageStream) {
         while let Some(message) = messages.next().await {
             let Ok(message) = message else { continue };
@@ -171,23 +172,26 @@ impl Callers {
             else {
                 continue;
             };
-            if new.is_empty() {
-                self.forget(&name).await;
+            if new.is_empty()
+                && let Ok(name) = OwnedUniqueName::try_from(name)
+            {
+                self.forget(name);
             }
         }
     }
 
-    async fn forget(&self, name: &str) {
-        let Ok(name) = OwnedUniqueName::try_from(name) else {
-            return;
-        };
+    /// Forgets a connection, and has the bus stop watching it.
+    fn forget(&self, name: OwnedUniqueName) {
         if self.known().remove(&name).is_none() {
             return;
         }
-        let removal = async { self.bus.remove_match_rule(end_of(&name)?).await };
-        if let Err(error) = removal.await {
-            tracing::debug!(%error, "a match rule stays behind");
-        }
+        let bus = self.bus.clone();
+        tokio::spawn(async move {
+            let removal = async { bus.remove_match_rule(end_of(&name)?).await };
+            if let Err(error) = removal.await {
+                tracing::debug!(%error, "a match rule stays behind");
+            }
+        });
     }
 
     #[cfg(test)]

@@ -54,6 +54,25 @@ fn hundreds_of_sessions_leave_nothing_behind() {
     assert_eq!(common().sh("pgrep -c begun || true"), "0");
 }
 
+/// The bus watches only so many connections for the daemon; those that went at once must not add up.
+#[test]
+fn callers_that_do_not_wait_use_nothing_up() {
+    let Some(host) = alone() else { return };
+    let hurry = "for i in $(seq 700); do
+            dbus-send --system --dest=org.kde.kapsule /org/kde/kapsule org.kde.kapsule.Manager.ListContainers
+        done";
+    BOB.sh(hurry).ok();
+    assert_eq!(common().sh("id -un"), "alice");
+    BOB.kapsule(["list"]).ok();
+    ROOT.kapsule(["list"]).ok();
+    let stats = "busctl --json=short call org.freedesktop.DBus /org/freedesktop/DBus \
+        org.freedesktop.DBus.Debug.Stats GetConnectionStats s org.kde.kapsule";
+    let rules = || ROOT.sh(stats).json()["data"][0]["MatchRules"]["data"].as_u64();
+    host.wait_until("the bus watches few", || {
+        rules().is_some_and(|rules| rules < 50)
+    });
+}
+
 #[test]
 fn nothing_of_a_session_shows_on_anybodys_command_line() {
     let Some(_host) = shared() else { return };
@@ -105,7 +124,7 @@ fn bob_opens_nothing_of_alices() {
         ] {
             assert_eq!(
                 BOB.error_name(&method, &[trick]),
-                "org.kde.kapsule.Error.InvalidName",
+                "org.kde.kapsule.Error.InvalidArgument",
                 "{trick}"
             );
         }
