@@ -14,7 +14,7 @@
 //! | `start` | decide what to ask for, ask, and wait for the answer |
 //! | `with_terminal` | the relay when there is a terminal |
 //! | `with_pipes` | the relay when there is none |
-//! | `relay` | one direction of either |
+//! | `relay`, `stream` | one direction of either, and its two ends |
 //! | `host_terminal` | raw mode, size and keys |
 //! | `mark` | which container it is, as terminals understand it |
 //! | `signals` | what is sent to this process meanwhile |
@@ -27,6 +27,7 @@ mod mark;
 mod relay;
 mod signals;
 mod start;
+mod stream;
 mod watchdog;
 mod with_pipes;
 mod with_terminal;

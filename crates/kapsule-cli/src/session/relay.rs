@@ -9,76 +9,28 @@
 //! input and output of this process are closed by putting `/dev/null` in their place; standard
 //! error stays open for what there is to say at the end.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
-use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
-use rustix::termios::isatty;
+
+use super::stream::End;
 
 /// How much is read at once where bytes must be copied.
 const BUFFER: usize = 64 * 1024;
 /// How much is written at once to what may block: a pipe or a terminal that `poll` calls writable
 /// takes this much (`PIPE_BUF`).
 const SURE: usize = 4096;
-/// How much is moved at once from pipe to pipe.
+/// How much is moved at once from pipe to pipe, and the size of a pipe of ours through which much
+/// goes: the larger, the less often its two ends have to wait for each other.
 const SPLICE: usize = 1024 * 1024;
+/// How much is much. Pipes of that size are a scarce good (`pipe-user-pages-soft`).
+const MUCH: usize = 1024 * 1024;
 /// Most that is still taken after the program has ended. More than any pipe or terminal holds by
 /// default, so that only something left running in the background can reach it.
 const REST: usize = 2 * 1024 * 1024;
-
-/// One end of a direction.
-#[derive(Debug)]
-pub(super) enum End<'a> {
-    /// A pipe of ours; non-blocking.
-    Owned(OwnedFd),
-    /// The master of the container's terminal, which both directions share; non-blocking.
-    Shared(BorrowedFd<'a>),
-    /// Standard input of this process.
-    Stdin,
-    /// Standard output of this process.
-    Stdout,
-    /// Standard error of this process.
-    Stderr,
-}
-
-impl AsFd for End<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Owned(descriptor) => descriptor.as_fd(),
-            Self::Shared(descriptor) => *descriptor,
-            Self::Stdin => stdin(),
-            Self::Stdout => stdout(),
-            Self::Stderr => stderr(),
-        }
-    }
-}
-
-impl End<'_> {
-    fn is_ours(&self) -> bool {
-        matches!(self, Self::Owned(_) | Self::Shared(_))
-    }
-
-    /// Lets the other side of it notice that nobody is here any more.
-    fn close(self) {
-        // A terminal stays: the shell that shares it is what notices, not a pipe's other end, and
-        // messages still have to get there.
-        if !self.is_ours() && isatty(&self) {
-            return;
-        }
-        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        let replaced = match self {
-            // Standard error stays, too: that the connection was lost is yet to be said there.
-            Self::Owned(_) | Self::Shared(_) | Self::Stderr => Ok(()),
-            Self::Stdin => null().and_then(dup2_stdin),
-            Self::Stdout => null().and_then(dup2_stdout),
-        };
-        // Without a /dev/null the other side learns of the end a little later, from our exit.
-        let _ = replaced;
-    }
-}
 
 /// A direction.
 #[derive(Debug)]
@@ -99,7 +51,11 @@ enum State<'a> {
 #[derive(Debug)]
 enum Method {
     /// Both ends are pipes, and the kernel moves the pages.
-    Splice { sink_full: bool },
+    Splice {
+        sink_full: bool,
+        /// How much was moved, until the pipes were made for more.
+        moved: Option<usize>,
+    },
     /// Through memory.
     Copy(Buffer),
 }
@@ -137,8 +93,11 @@ enum Step {
 
 impl<'a> Relay<'a> {
     pub(super) fn new(source: End<'a>, sink: End<'a>) -> Self {
-        let method = if kind(&source) == FileType::Fifo && kind(&sink) == FileType::Fifo {
-            Method::Splice { sink_full: false }
+        let method = if source.kind() == FileType::Fifo && sink.kind() == FileType::Fifo {
+            Method::Splice {
+                sink_full: false,
+                moved: Some(0),
+            }
         } else {
             Method::Copy(Buffer::new(&sink))
         };
@@ -189,7 +148,7 @@ impl<'a> Relay<'a> {
             return Interest::default();
         };
         let sink_first = match &self.method {
-            Method::Splice { sink_full } => *sink_full,
+            Method::Splice { sink_full, .. } => *sink_full,
             Method::Copy(buffer) => !buffer.is_empty(),
         };
         // While the sink has to take something first, the source is left out: its hang-up would
@@ -245,9 +204,19 @@ impl<'a> Relay<'a> {
             let budget = self.rest.unwrap_or(usize::MAX);
             let step = match &mut self.method {
                 _ if budget == 0 => Step::SourceEnded,
-                Method::Splice { sink_full } => {
+                Method::Splice { sink_full, moved } => {
                     match step_splice(source, sink, sink_full, budget) {
-                        Some(step) => step,
+                        Some(step) => {
+                            if let (Some(so_far), Step::Moved(more)) = (&mut *moved, &step) {
+                                *so_far += more;
+                                if *so_far >= MUCH {
+                                    source.widen(SPLICE);
+                                    sink.widen(SPLICE);
+                                    *moved = None;
+                                }
+                            }
+                            step
+                        }
                         None => {
                             self.method = Method::Copy(Buffer::new(sink));
                             continue;
@@ -289,7 +258,7 @@ fn step_splice(
         Err(Errno::INTR) => Step::Moved(0),
         // Either nothing is there or there is no room for it.
         Err(Errno::AGAIN) => {
-            *sink_full = is_ready(source, PollFlags::IN);
+            *sink_full = source.is_ready(PollFlags::IN);
             if *sink_full { Step::Full(0) } else { Step::Dry }
         }
         // A sink that was opened for appending.
@@ -301,7 +270,7 @@ fn step_splice(
 
 impl Buffer {
     fn new(sink: &End<'_>) -> Self {
-        let takes_all = sink.is_ours() || kind(sink) == FileType::RegularFile;
+        let takes_all = sink.never_blocks() || sink.kind() == FileType::RegularFile;
         Self {
             bytes: vec![0; BUFFER].into_boxed_slice(),
             start: 0,
@@ -318,16 +287,16 @@ impl Buffer {
         let mut taken = 0;
         if self.is_empty() {
             let most = self.bytes.len().min(budget);
-            match rustix::io::read(source, &mut self.bytes[..most]) {
+            match self.fill(source, most) {
                 Ok(0) => return Step::SourceEnded,
-                Ok(read) => (self.start, self.end, taken) = (0, read, read),
+                Ok(read) => taken = read,
                 Err(Errno::INTR) => return Step::Moved(0),
                 Err(Errno::AGAIN) => return Step::Dry,
                 // The master of a terminal that nobody has open any more says EIO.
                 Err(_) => return Step::SourceEnded,
             }
             // Most of the time there is room, and a round of the loop is saved.
-            if !sink.is_ours() && !is_ready(sink, PollFlags::OUT) {
+            if !sink.never_blocks() && !sink.is_ready(PollFlags::OUT) {
                 return Step::Full(taken);
             }
         }
@@ -345,19 +314,27 @@ impl Buffer {
     }
 }
 
-fn kind(end: &End<'_>) -> FileType {
-    fstat(end).map_or(FileType::Unknown, |stat| {
-        FileType::from_raw_mode(stat.st_mode)
-    })
-}
+/// A terminal gives little at once (4 KiB) however much there is.
+const FEW: usize = 2048;
 
-fn is_ready(end: &End<'_>, flags: PollFlags) -> bool {
-    let mut polled = [PollFd::from_borrowed_fd(end.as_fd(), flags)];
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().intersects(flags)
+impl Buffer {
+    /// Reads into the empty buffer, at most so many bytes, and as long as much is there.
+    fn fill(&mut self, source: &End<'_>, most: usize) -> Result<usize, Errno> {
+        (self.start, self.end) = (0, 0);
+        loop {
+            match rustix::io::read(source, &mut self.bytes[self.end..most]) {
+                Ok(read) => {
+                    self.end += read;
+                    if read < FEW || self.end == most || !source.never_blocks() {
+                        return Ok(self.end);
+                    }
+                }
+                // An end or an error will come again.
+                Err(_) if self.end > 0 => return Ok(self.end),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::ui;
 /// Most notices before the program runs; an honest agent has one of each kind.
 const MAX_NOTICES: usize = 8;
 /// Device number of a pseudo-terminal's master (`/dev/ptmx`, also that of a devpts instance).
-const PTMX: (u32, u32) = (5, 2);
+pub(super) const PTMX: (u32, u32) = (5, 2);
 
 /// A session that runs.
 #[derive(Debug)]

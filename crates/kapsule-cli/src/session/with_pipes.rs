@@ -11,9 +11,10 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::mark::Mark;
-use super::relay::{End, Relay};
+use super::relay::Relay;
 use super::signals::{self, Signals};
 use super::start::{Pipes, channel_error, io};
+use super::stream::End;
 use super::{Label, SessionEnd, SessionError};
 
 /// Signals that are meant for the program and not for its go-between.

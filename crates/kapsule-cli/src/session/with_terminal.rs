@@ -13,9 +13,10 @@ use rustix::process::Signal;
 
 use super::host_terminal::{RawMode, pass_size};
 use super::mark::Mark;
-use super::relay::{End, Relay};
+use super::relay::Relay;
 use super::signals::{self, Signals};
 use super::start::{channel_error, io};
+use super::stream::End;
 use super::with_pipes::{died_of, left_of, number, take_end};
 use super::{Label, SessionEnd, SessionError, watchdog};
 
@@ -53,7 +54,7 @@ pub(super) fn hold(
     // It may have changed since it was asked for.
     pass_size(master.as_fd());
     let mut input = Relay::new(End::Stdin, End::Shared(master.as_fd()));
-    let mut output = Relay::new(End::Shared(master.as_fd()), End::Stdout);
+    let mut output = Relay::new(End::Shared(master.as_fd()), End::stdout());
     let mut errors = stderr.map(|stderr| Relay::new(End::Owned(stderr), End::Stderr));
     let mut ended = None;
     let mut blind_until = None;

@@ -3,7 +3,10 @@
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+
+use rustix::event::{Timespec, poll};
 
 use super::*;
 
