@@ -9,6 +9,8 @@ mod bus_methods;
 mod enter;
 mod failures;
 mod guests;
+mod hostile;
+mod hostile_guest;
 mod images;
 mod lifecycle;
 mod nested;
