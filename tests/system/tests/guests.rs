@@ -193,3 +193,35 @@ fn without_user_managers_there_is_a_system_service() {
     assert_eq!(container.sh("id -un"), "alice");
     assert_eq!(agent(&container), "user-manager");
 }
+
+/// While a container starts, Incus holds a copy of each mount of the host, of which starts beside it take
+/// copies, too.
+#[test]
+fn several_start_at_once() {
+    let Some(_host) = shared() else { return };
+    let image = provide("busybox");
+    let names = ["t3-a", "t3-b", "t3-c", "t3-d", "t3-e", "t3-f"];
+    drop(ALICE.kapsule([&["rm", "--force"], &names[..]].concat()));
+    let made: Vec<_> = names
+        .iter()
+        .map(|name| {
+            ALICE
+                .kapsule_command(["create", name, "--image", &image])
+                .start()
+        })
+        .collect();
+    let containers = names.map(|name| Container::planned(ALICE, name));
+    for running in made {
+        running.wait().ok();
+    }
+    for container in &containers {
+        ALICE.kapsule(["stop", "--force", container.name]).ok();
+    }
+    let entered: Vec<_> = names
+        .iter()
+        .map(|name| ALICE.enter_command(name, ["id", "-un"]).start())
+        .collect();
+    for running in entered {
+        assert_eq!(running.wait().ok(), "alice");
+    }
+}
