@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::fdo::RequestNameFlags;
-use zbus::{Connection, MessageStream, connection};
+use zbus::{Connection, connection};
 
 use crate::arguments::Arguments;
 use crate::bus;
@@ -51,9 +51,6 @@ async fn serve(arguments: Arguments) -> Result<()> {
     );
     let (operations, events) = Operations::new();
 
-    let messages = MessageStream::from(&connection);
-    let watching = callers.clone();
-    tokio::spawn(async move { watching.watch(messages).await });
     bus::serve(
         &connection,
         callers,

@@ -58,6 +58,8 @@ impl Shared {
         Work: Future<Output = Result<()>> + Send + 'static,
     {
         let caller = self.caller(header).await?;
+        // Those that are left are the ones to be told.
+        self.callers.forget_ended().await;
         let act = Act::of(kind);
         let spec = OperationSpec::new(kind, subject, caller.uid);
         let verdict = self.policy.judge(&caller, act).await;

@@ -161,6 +161,10 @@ async fn connections_that_end_are_forgotten() {
     );
     assert_eq!(bus.callers.listeners(1).len(), 1, "root's");
     other.close().await.unwrap();
-    testbus::until(async || bus.callers.count() == 1).await;
+    testbus::until(async || {
+        bus.callers.forget_ended().await;
+        bus.callers.count() == 1
+    })
+    .await;
     assert_eq!(bus.callers.listeners(0).len(), 1);
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use zbus::fdo::RequestNameFlags;
-use zbus::{Connection, MessageStream, connection};
+use zbus::{Connection, connection};
 
 use crate::caller::Callers;
 use crate::ops::Operations;
@@ -99,9 +99,6 @@ impl TestBus {
             folder.path().join("state"),
             PathBuf::from("/nonexistent"),
         );
-        let watching = callers.clone();
-        let messages = MessageStream::from(&connection);
-        tokio::spawn(async move { watching.watch(messages).await });
         super::super::serve(
             &connection,
             callers.clone(),
