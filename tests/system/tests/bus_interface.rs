@@ -54,6 +54,7 @@ const OPERATION_MEMBERS: &[Member] = &[
 const CONTAINERS_MEMBERS: &[Member] = &[
     ("method", "GetInfo", "s", "s"),
     ("method", "List", "", "s"),
+    ("method", "OpenRootSession", "s", "sh"),
     ("method", "OpenSession", "s", "sh"),
     ("method", "Restart", "sb", "o"),
 ];
