@@ -39,6 +39,18 @@ pub(crate) enum Bench {
     EnterTerminal,
     /// The list of containers.
     List,
+    /// A login shell, until its prompt.
+    Shell,
+    /// Fifty commands in a running container at once.
+    Crowd,
+    /// A stream through pipes.
+    Stream,
+    /// Output to a terminal.
+    Print,
+    /// Memory of an idle agent.
+    AgentMemory,
+    /// Memory of a client in a session.
+    ClientMemory,
     /// A new container, until it is ready.
     Create,
 }

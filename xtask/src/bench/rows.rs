@@ -3,6 +3,8 @@
 
 //! What is measured, and against what.
 
+mod sessions;
+
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -101,6 +103,12 @@ impl Setting {
             Bench::Enter => self.enter(runs, false),
             Bench::EnterTerminal => self.enter(runs, true),
             Bench::List => self.list(runs),
+            Bench::Shell => self.shell(runs),
+            Bench::Crowd => self.crowd(runs),
+            Bench::Stream => self.stream(runs),
+            Bench::Print => self.print(runs),
+            Bench::AgentMemory => self.agent_memory(runs),
+            Bench::ClientMemory => self.client_memory(runs),
             Bench::Create => self.create(runs),
         }
         .with_context(|| format!("cannot measure {bench:?}"))
