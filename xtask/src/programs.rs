@@ -70,6 +70,19 @@ impl Programs {
     }
 }
 
+/// Builds the program that plays the root of a container in the system tests; it has to run in any.
+pub(crate) fn hostile_agent() -> Result<PathBuf> {
+    let triple = host_triple()?;
+    stream(
+        cargo()
+            .args(["build", "--quiet", "--target", &triple])
+            .args(["-p", "kapsule-system-tests", "--bin", "hostile-agent"])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+    )
+    .context("cannot build the hostile agent")?;
+    Ok(dirs::target().join(triple).join("debug/hostile-agent"))
+}
+
 /// Cargo in the checkout: the one that runs us, when one does.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -12,15 +12,16 @@
 //! | [`monitor`] | what passes over the bus |
 //! | [`container`] | containers and images for tests, and their end |
 //!
-//! `cargo xtask test` boots the host, installs Kapsule in it and sets two variables:
+//! `cargo xtask test` boots the host, installs Kapsule in it and sets these variables:
 //!
 //! | variable | |
 //! |---|---|
 //! | `KAPSULE_TEST_HOST` | there is a host; without it, each test says so and does nothing |
 //! | `KAPSULE_XTASK` | the program `xtask`; without it, the one beside the tests' own program |
+//! | `KAPSULE_TEST_HOSTILE_AGENT` | the program `hostile-agent`, linked statically; without it, the one that cargo built |
 //! | `KAPSULE_TEST_NO_REBOOT` | set by hand where others use the host too: leaves out the one test that boots it anew |
 //!
-//! To run some by hand, after `cargo xtask host up` and `cargo xtask image build debian --host`:
+//! To run some by hand, after `cargo xtask host up` and `cargo xtask image build NAME --host` for each image:
 //!
 //! ```text
 //! KAPSULE_TEST_HOST=1 KAPSULE_TEST_NO_REBOOT=1 cargo test -p kapsule-system-tests NAME

@@ -106,14 +106,16 @@ fn test_in_host(report: &mut Report) {
             .args(["test", "-p", "incus"])
             .env("KAPSULE_TEST_INCUS_SOCKET", socket),
     );
-    let mut ready = false;
+    let mut hostile_agent = None;
     report.check("Kapsule is installed in the host", || {
         host::install::install()?;
-        host::images::provide("debian")?;
-        ready = true;
+        for image in ["debian", "debian-sysvinit", "busybox"] {
+            host::images::provide(image)?;
+        }
+        hostile_agent = Some(crate::programs::hostile_agent()?);
         Ok(())
     });
-    if ready {
+    if let Some(hostile_agent) = hostile_agent {
         // How the tests reach the host: see tests/system/src/lib.rs.
         let own = crate::dirs::own_program();
         report.cargo_tests(
@@ -121,6 +123,7 @@ fn test_in_host(report: &mut Report) {
             cargo()
                 .args(["test", "-p", "kapsule-system-tests"])
                 .env("KAPSULE_TEST_HOST", "1")
+                .env("KAPSULE_TEST_HOSTILE_AGENT", hostile_agent)
                 .env("KAPSULE_XTASK", own),
         );
     }
