@@ -124,7 +124,7 @@ impl Setting {
     pub(super) fn agent_memory(&mut self, runs: u32) -> Result<Outcome> {
         let look = format!(
             "for pid in $(pgrep -f '^/.kapsule/bin/kapsule-agent serve'); do \
-             grep -q '{}_{CONTAINER}/' /proc/$pid/cgroup && grep ^Pss: /proc/$pid/smaps_rollup; done",
+             grep -q '{}_{CONTAINER}/' /proc/$pid/cgroup && grep ^Pss: /proc/$pid/smaps_rollup; done; :",
             self.project
         );
         pss_of("kapsule-agent", AGENT_TARGET, runs, || {
