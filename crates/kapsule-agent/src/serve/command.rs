@@ -3,7 +3,7 @@
 
 //! From a client's request to what `execve` wants.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use kapsule_proto::session::{Bytes, Notice, Open, Shell};
 use rustix::fs::{Access, access};
 
 use super::environment::{self, Environment};
+use super::startup_files;
 use crate::account_file;
 
 const FALLBACK_SHELL: &[u8] = b"/bin/sh";
@@ -71,7 +72,13 @@ impl Command {
         ] {
             env.insert(name.into(), value.to_vec());
         }
-        let (program, argv) = program_and_arguments(&open.argv, open.shell, shell);
+        let how = match open.shell {
+            Shell::Plain if !open.argv.is_empty() && needs_no_shell(shell, account, open, base) => {
+                Shell::Without
+            }
+            how => how,
+        };
+        let (program, argv) = program_and_arguments(&open.argv, how, shell);
         if argv.get(2).is_some_and(|line| line == BASH_BECOME) {
             env.insert(SSH_MARK.into(), Vec::new());
         }
@@ -89,6 +96,18 @@ impl Command {
             notice: notice.filter(|_| open.argv.is_empty() || open.shell == Shell::Login),
         })
     }
+}
+
+/// Whether the shell would only hand the command on.
+fn needs_no_shell(shell: &[u8], account: &Account, open: &Open, base: &Environment) -> bool {
+    // With these bash looks elsewhere, or takes itself for an interactive one.
+    let other = |name: &[u8]| matches!(name, b"BASH_ENV" | b"PS1");
+    let sent = |name: &[u8]| other(name) || name == b"HOME";
+    let home = Path::new(OsStr::from_bytes(&account.home));
+    base_name(shell) == b"bash"
+        && !open.env.iter().any(|(name, _)| sent(name))
+        && !base.keys().any(|name| other(name))
+        && startup_files::bash_reads_nothing(home)
 }
 
 fn to_strings(strings: Vec<Vec<u8>>) -> Option<Vec<CString>> {
@@ -184,7 +203,7 @@ fn usable_shell(wanted: &[u8], is_executable: impl Fn(&[u8]) -> bool) -> (&[u8],
 }
 
 fn is_executable(path: &[u8]) -> bool {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    let path = Path::new(OsStr::from_bytes(path));
     path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }
 

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `registration` | the connection to the daemon |
 //! | `session` | the life of one session |
-//! | `command`, `environment`, `terminal` | what a session's process gets |
+//! | `command`, `environment`, `startup_files`, `terminal` | what a session's process gets |
 //! | `cgroup`, `process_tree` | knowing a session's processes, and ending them |
 //! | `poller` | what is waited for |
 
@@ -22,6 +22,7 @@ mod poller;
 mod process_tree;
 mod registration;
 mod session;
+mod startup_files;
 mod terminal;
 
 use std::collections::BTreeMap;

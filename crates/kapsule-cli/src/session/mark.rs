@@ -52,10 +52,11 @@ impl Mark {
                 CONTAINER_POP.to_vec()
             };
             *UNDO.lock().unwrap_or_else(PoisonError::into_inner) = undo;
-            write_all(&container_push(&label.container));
+            let mut marks = container_push(&label.container);
             if has_title {
-                write_all(&title_push(label));
+                marks.extend(title_push(label));
             }
+            write_all(&marks);
             Self(())
         })
     }
