@@ -136,6 +136,8 @@ fn one_that_is_stopped_in_the_middle() {
 fn no_space() {
     let Some(host) = alone() else { return };
     common();
+    // A user's project and network stay after the first try, whatever comes of it.
+    drop(Container::create(BOB, "t-first", &[]));
     let undo = Undo(
         "rm -f /etc/kapsule/kapsule.conf.d/t-pool.conf
         incus storage delete t-pool; umount /srv/t-pool; rmdir /srv/t-pool",

@@ -21,6 +21,8 @@ use crate::users::User;
 const STOP_LIMIT: i64 = 100;
 /// How long after a start sessions should be possible.
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// How long Incus may take to kill a container, which takes it less than a second.
+const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often to see whether a container that does not answer is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -215,13 +217,20 @@ impl Service {
             Ok(instance) => instance,
             Err(error) => return gone(error),
         };
-        if !is_stopped(&instance)
-            && let Ok(kill) = project
-                .change_state(id.name.as_str(), &StateChange::kill())
-                .await
-        {
-            // It may stop by itself at this very moment; what counts is the delete.
-            let _ = kill.wait().await;
+        if !is_stopped(&instance) {
+            // Incus was seen to lose a kill; a second one goes through, or the delete tells why not.
+            for _ in 0..2 {
+                let Ok(kill) = project
+                    .change_state(id.name.as_str(), &StateChange::kill())
+                    .await
+                else {
+                    // It may have stopped by itself at this very moment; what counts is the delete.
+                    break;
+                };
+                if tokio::time::timeout(KILL_LIMIT, kill.wait()).await.is_ok() {
+                    break;
+                }
+            }
         }
         let operation = match project.delete_instance(id.name.as_str()).await {
             Ok(operation) => operation,

@@ -20,6 +20,8 @@ use crate::users::User;
 
 /// How long a session waits for the owner's agent of a container that runs: it may just be booting.
 const BOOTING: Duration = Duration::from_secs(10);
+/// How long to wait for an agent where Incus cannot be asked.
+const WITHOUT_INCUS: Duration = Duration::from_secs(3);
 /// How long an agent may take that was just started through Incus.
 const STARTED: Duration = Duration::from_secs(10);
 /// What starting an agent through Incus may print and take.
@@ -45,7 +47,16 @@ impl Service {
         if let Some(session) = self.agents.open_session(&id, user) {
             return session;
         }
-        let instance = self.instance(&id).await?;
+        let instance = match self.instance(&id).await {
+            Ok(instance) => instance,
+            // A daemon that has just started hears of its agents within a moment, and they can do
+            // without Incus.
+            Err(error) if error.kind == ErrorKind::IncusUnavailable => {
+                self.agents.wait(&id, user, WITHOUT_INCUS).await;
+                return self.agents.open_session(&id, user).unwrap_or(Err(error));
+            }
+            Err(error) => return Err(error),
+        };
         if !instance.is_running() {
             return Err(Error::new(
                 ErrorKind::NotRunning,
