@@ -65,7 +65,7 @@ fn jobs_of_a_shell_inside() {
     shell.write("kill %1; wait %1; echo killed=$?\n");
     shell.wait_for("killed=143");
     // What reads in the background is stopped.
-    shell.write("cat & sleep 0.5; jobs -s | grep -c cat | sed s/^/reader:/; kill -9 %1; wait %1\n");
+    shell.write("cat & sleep 0.5; jobs -s | grep -c cat | sed s/^/reader:/; kill -9 %1; while jobs | grep cat; do sleep 0.1; done\n");
     shell.wait_for("reader:1");
     let before = shell.stdout().len();
     shell.write("exit 7\n");
