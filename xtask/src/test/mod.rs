@@ -118,13 +118,14 @@ fn test_in_host(report: &mut Report) {
     if let Some(hostile_agent) = hostile_agent {
         // How the tests reach the host: see tests/system/src/lib.rs.
         let own = crate::dirs::own_program();
-        report.cargo_tests(
-            "system tests in the host",
-            cargo()
+        report.system_tests("system tests in the host", || {
+            let mut command = cargo();
+            command
                 .args(["test", "-p", "kapsule-system-tests"])
                 .env("KAPSULE_TEST_HOST", "1")
-                .env("KAPSULE_TEST_HOSTILE_AGENT", hostile_agent)
-                .env("KAPSULE_XTASK", own),
-        );
+                .env("KAPSULE_TEST_HOSTILE_AGENT", &hostile_agent)
+                .env("KAPSULE_XTASK", &own);
+            command
+        });
     }
 }
