@@ -106,17 +106,22 @@ pub(crate) struct OperationSpec {
     pub(crate) owner: u32,
 }
 
+/// What is longer is no name: image aliases may have 255 characters.
+const MAX_SUBJECT: usize = 256;
+
 impl OperationSpec {
     /// An operation of `owner` on a container or image. Those that refresh have no target, as
     /// existing clients know them: the alias of an image is not the name of one.
     pub(crate) fn new(kind: OperationKind, subject: &str, owner: u32) -> Self {
+        // It has not been checked yet, and goes to clients and to the journal as it is.
+        let subject: String = printable(subject).chars().take(MAX_SUBJECT).collect();
         let target = match kind {
             OperationKind::RefreshImages => "",
-            _ => subject,
+            _ => &subject,
         };
         Self {
             kind,
-            description: kind.describe(subject),
+            description: kind.describe(&subject),
             target: target.to_owned(),
             owner,
         }
