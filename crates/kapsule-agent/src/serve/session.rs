@@ -167,6 +167,11 @@ impl Session {
         while matches!(self.phase, Phase::Starting { .. }) {
             self.on_report(shared);
         }
+        // A closed tab hangs its terminal up by itself, and the program may be gone before its
+        // client's end is seen here: that is still the end of the tab, with all that is in it.
+        if matches!(self.phase, Phase::Running { .. }) {
+            self.on_client(shared);
+        }
         match &self.phase {
             Phase::Running { child } => {
                 let exit = reap(child);

@@ -41,11 +41,13 @@ const BLIND: Duration = Duration::from_secs(10);
 
 /// Relays until the program has ended and the terminal shows what it wrote.
 pub(super) fn hold(
-    mut channel: Channel,
+    channel: Channel,
     master: OwnedFd,
     stderr: Option<OwnedFd>,
     label: &Label,
 ) -> Result<SessionEnd, SessionError> {
+    // Closed before the master, for the agent to hear of the end before the kernel's hang-up acts.
+    let mut channel = channel;
     let container = &label.container;
     let failed = |what| move |source| SessionError::Io { what, source };
     let mut signals = Signals::catch(CAUGHT).map_err(failed("catch signals"))?;
