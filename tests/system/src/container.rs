@@ -92,7 +92,13 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         // It may never have been made, or be gone already.
-        drop(self.owner.kapsule(["rm", "--force", self.name]));
+        let remove = || drop(self.owner.kapsule(["rm", "--force", self.name]));
+        if std::thread::panicking() {
+            // A second panic would end all other tests, too; the first says what is wrong.
+            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(remove)));
+        } else {
+            remove();
+        }
     }
 }
 

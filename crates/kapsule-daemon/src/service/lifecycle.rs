@@ -3,7 +3,7 @@
 
 //! Starting, stopping and deleting.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use incus::StateChange;
 use kapsule_core::name::ContainerName;
@@ -21,6 +21,8 @@ use crate::users::User;
 const STOP_LIMIT: i64 = 100;
 /// How long after a start sessions should be possible.
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
+/// How long after its start a container had better not be killed.
+const FIRST_MOMENTS: Duration = Duration::from_secs(2);
 /// How long Incus may take to kill a container, which takes it less than a second.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often to see whether a container that does not answer is still there.
@@ -140,6 +142,9 @@ impl Service {
             reporter.warning(format!("Container '{}' is not running", id.name));
             return Ok(Changed::No);
         }
+        if force {
+            let_begin(&instance).await;
+        }
         let change = if force {
             StateChange::kill()
         } else {
@@ -218,6 +223,7 @@ impl Service {
             Err(error) => return gone(error),
         };
         if !is_stopped(&instance) {
+            let_begin(&instance).await;
             // Incus was seen to lose a kill; a second one goes through, or the delete tells why not.
             for _ in 0..2 {
                 let Ok(kill) = project
@@ -238,6 +244,17 @@ impl Service {
         };
         operation.wait().await.map(drop).or_else(gone)
     }
+}
+
+/// Waits until a container that is about to be killed has left its first moments behind: LXC's
+/// monitor may overlook an end within them, and Incus then waits for it for ever.
+async fn let_begin(instance: &incus::Instance) {
+    let Some(started) = instance.last_used_at else {
+        return;
+    };
+    // A clock that was set back meanwhile counts as just started.
+    let age = SystemTime::from(started).elapsed().unwrap_or_default();
+    tokio::time::sleep(FIRST_MOMENTS.saturating_sub(age)).await;
 }
 
 fn is_stopped(instance: &incus::Instance) -> bool {
