@@ -95,7 +95,9 @@ impl Drop for Container {
         let remove = || drop(self.owner.kapsule(["rm", "--force", self.name]));
         if std::thread::panicking() {
             // A second panic would end all other tests, too; the first says what is wrong.
-            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(remove)));
+            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
+                remove,
+            )));
         } else {
             remove();
         }
