@@ -134,6 +134,40 @@ fn it_never_goes_round() {
     );
 }
 
+/// As in a sandbox: the session was begun outside the process namespace, and its number is 0 inside.
+#[test]
+fn a_session_from_outside_a_namespace() {
+    let home = tempfile::tempdir().unwrap();
+    let script = home.path().join("script");
+    std::fs::write(&script, "echo a shell; exit 7\n").unwrap();
+    let inside = kapsule("unix:path=/nonexistent", home.path(), ENTER);
+    let mut outside = std::process::Command::new("unshare");
+    outside
+        .args([
+            "--user",
+            "--map-root-user",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+        ])
+        .arg(inside.get_program())
+        .args(inside.get_args());
+    for (name, value) in inside.get_envs() {
+        match value {
+            Some(value) => outside.env(name, value),
+            None => outside.env_remove(name),
+        };
+    }
+    let output = outside
+        .stdin(Stdio::from(std::fs::File::open(script).unwrap()))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"a shell\n", "{errors}");
+    assert_eq!(output.status.code(), Some(7), "{errors}");
+    assert!(one_line(&errors), "{errors}");
+}
+
 #[test]
 fn a_command_never_runs_on_the_host() {
     let home = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::{getsid, getuid};
+use rustix::process::getuid;
 
 use crate::error::{CommandError, ErrorKind};
 use crate::{exit, ui};
@@ -61,9 +61,18 @@ fn one_line(why: &CommandError) -> String {
 }
 
 /// The terminal's session: the same for everything that a shell in it starts.
+///
+/// Read from `/proc`, because 0 is an answer, too: a session of outside this process namespace, as in
+/// `unshare --pid` or a sandbox. `rustix` has no type for that (`getsid` panics).
 fn session() -> Option<OsString> {
-    let session = getsid(None).ok()?;
-    Some(session.as_raw_nonzero().to_string().into())
+    let status = std::fs::read_to_string("/proc/self/stat").ok()?;
+    Some(session_in(&status)?.into())
+}
+
+/// The sixth field (proc_pid_stat(5)); the second is a name in parentheses, in which anything may be.
+fn session_in(stat: &str) -> Option<&str> {
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    after_name.split(' ').nth(3)
 }
 
 /// Shells in the order in which to try: as the user is logged in, as the system has it, any.
@@ -126,6 +135,14 @@ mod tests {
         );
         assert_eq!(find(table, 7), None);
         assert_eq!(find(table, 100), None);
+    }
+
+    #[test]
+    fn the_session_is_read_after_any_name() {
+        assert_eq!(session_in("7 (kapsule) S 1 7 7 34816 7"), Some("7"));
+        assert_eq!(session_in("7 (a) S 9 9 9 (b) S 1 0 0 0 -1"), Some("0"));
+        assert_eq!(session_in("7 (kapsule"), None);
+        assert!(session().is_some());
     }
 
     #[test]
