@@ -16,6 +16,7 @@
 mod account_file;
 mod arguments;
 mod boot;
+mod cgroup;
 mod files;
 mod serve;
 mod spawn;

@@ -7,8 +7,8 @@
 //! process should it die. Runs as the guest's root and does nothing but start the agent as the
 //! owner, again and again.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -22,7 +22,7 @@ use rustix::process::Uid;
 
 use crate::account_file::{fields, lines, number};
 use crate::serve::Options;
-use crate::{boot, files};
+use crate::{boot, cgroup, files};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -30,8 +30,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SOUND: Duration = Duration::from_secs(10);
 /// As long as the guest's init may still be mounting things over `/run`.
 const EARLY: Duration = Duration::from_secs(30);
-/// The control group of the agent and its sessions.
-const CGROUP: &str = "/sys/fs/cgroup/kapsule.agent";
 const MAX_GROUP_FILE: u64 = 64 * 1024 * 1024;
 
 /// Supervises for ever.
@@ -127,7 +125,7 @@ pub(crate) fn detach(options: &Options) -> ExitCode {
 pub(crate) fn become_owner() -> io::Result<()> {
     let owner = boot::read_spec()?.owner;
     // Sessions do without if there is none.
-    let _ = enter_cgroup(&owner);
+    let _ = cgroup::enter_own(&owner);
     let groups = groups_of(&owner);
     rustix::thread::set_thread_groups(&groups)?;
     let gid = Gid::from_raw(owner.gid);
@@ -137,30 +135,6 @@ pub(crate) fn become_owner() -> io::Result<()> {
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     if owner.uid != 0 && rustix::process::geteuid().is_root() {
         return Err(io::Error::other("still root"));
-    }
-    Ok(())
-}
-
-fn enter_cgroup(owner: &Owner) -> io::Result<()> {
-    let group = Path::new(CGROUP);
-    // Only where a process can be moved by writing there, which is to say in cgroup v2.
-    if !Path::new("/sys/fs/cgroup/cgroup.procs").exists() {
-        return Ok(());
-    }
-    if !group.is_dir() {
-        DirBuilder::new().mode(0o755).create(group)?;
-    }
-    let mut procs = OpenOptions::new()
-        .write(true)
-        .open(group.join("cgroup.procs"))?;
-    procs.write_all(b"0")?;
-    for file in [
-        "",
-        "cgroup.procs",
-        "cgroup.threads",
-        "cgroup.subtree_control",
-    ] {
-        chown(group.join(file), Some(owner.uid), Some(owner.gid))?;
     }
     Ok(())
 }

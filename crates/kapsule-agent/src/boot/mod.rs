@@ -30,7 +30,7 @@ use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
 use self::accounts::{AccountFiles, Wanted};
 use self::starter::Starter;
 use crate::account_file::{Table, lines};
-use crate::files;
+use crate::{cgroup, files};
 
 /// What went wrong at the last boot, and what the supervisor says.
 pub(crate) const LOG: &str = "/var/log/kapsule-agent.log";
@@ -55,6 +55,11 @@ pub(crate) fn boot() -> ExitCode {
     let root = Path::new("/");
     if let Ok(spec) = read_spec() {
         let starter = starter::choose(root, spec.owner.uid);
+        if starter == Starter::Supervisor
+            && let Err(error) = cgroup::leave_top()
+        {
+            eprintln!("kapsule-agent: cannot make a control group for init: {error}");
+        }
         if !starter::is_set_up(root, starter)
             && let Err(error) = start_supervisor(&agent)
         {
@@ -241,6 +246,11 @@ fn choose_shell(root: &Path, wanted: &str) -> String {
 /// A path of the guest below `root`, which is `/` but in tests.
 fn inside(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
+}
+
+/// Whether a file is one of Kapsule's.
+fn is_ours(path: &Path, mark: &str) -> bool {
+    files::read_limited(path, MAX_SPEC).is_ok_and(|text| text.starts_with(mark.as_bytes()))
 }
 
 /// Removes a file if it is one of Kapsule's.

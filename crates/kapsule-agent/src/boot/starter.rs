@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use kapsule_proto::paths;
 use kapsule_proto::spec::Owner;
 
-use super::{inside, remove_ours};
+use super::{inside, is_ours, remove_ours};
 use crate::files;
 
 const MARK: &str = "# Written by Kapsule at every boot of this container; changes are lost.\n";
@@ -125,13 +125,15 @@ pub(crate) fn set_up(root: &Path, starter: Starter, owner: &Owner) -> io::Result
     }
 }
 
-/// Whether `starter` will really start the agent, as far as files can tell.
+/// Whether `starter` will really start the agent, as far as files can tell. Not where the guest has
+/// masked the unit, or has one of its own under that name.
 pub(crate) fn is_set_up(root: &Path, starter: Starter) -> bool {
-    match starter {
-        Starter::Supervisor => false,
-        Starter::UserManager => inside(root, USER_LINK).exists(),
-        Starter::SystemService => inside(root, SYSTEM_LINK).exists(),
-    }
+    let (unit, link) = match starter {
+        Starter::Supervisor => return false,
+        Starter::UserManager => (USER_UNIT, USER_LINK),
+        Starter::SystemService => (SYSTEM_UNIT, SYSTEM_LINK),
+    };
+    inside(root, link).exists() && is_ours(&inside(root, unit), MARK)
 }
 
 /// Keeps the boot from waiting for a network that the host may have set up already. Once in a

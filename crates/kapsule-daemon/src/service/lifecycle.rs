@@ -3,7 +3,7 @@
 
 //! Starting, stopping and deleting.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use incus::StateChange;
 use kapsule_core::name::ContainerName;
@@ -21,8 +21,6 @@ use crate::users::User;
 const STOP_LIMIT: i64 = 100;
 /// How long after a start sessions should be possible.
 const BOOT_LIMIT: Duration = Duration::from_secs(30);
-/// How long after its start a container had better not be killed.
-const FIRST_MOMENTS: Duration = Duration::from_secs(2);
 /// How long Incus may take to kill a container, which takes it less than a second.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often to see whether a container that does not answer is still there.
@@ -142,26 +140,28 @@ impl Service {
             reporter.warning(format!("Container '{}' is not running", id.name));
             return Ok(Changed::No);
         }
+        let project = self.project(id.owner);
         if force {
-            let_begin(&instance).await;
-        }
-        let change = if force {
-            StateChange::kill()
+            let kill = project
+                .change_state(id.name.as_str(), &StateChange::kill())
+                .await
+                .map_err(incus_error)?;
+            tokio::time::timeout(KILL_LIMIT, follow(kill, reporter, "Stopping"))
+                .await
+                .map_err(|_| not_killed(id))??;
         } else {
-            StateChange::stop(STOP_LIMIT)
-        };
-        let operation = self
-            .project(id.owner)
-            .change_state(id.name.as_str(), &change)
-            .await
-            .map_err(incus_error)?;
-        follow(operation, reporter, "Stopping").await.map_err(|error| match error.kind {
-            ErrorKind::Failed if !force => Error::failed(format!(
-                "container '{0}' did not stop: {error}. 'kapsule stop --force {0}' stops it without asking",
-                id.name
-            )),
-            _ => error,
-        })?;
+            let stop = project
+                .change_state(id.name.as_str(), &StateChange::stop(STOP_LIMIT))
+                .await
+                .map_err(incus_error)?;
+            follow(stop, reporter, "Stopping").await.map_err(|error| match error.kind {
+                ErrorKind::Failed => Error::failed(format!(
+                    "container '{0}' did not stop: {error}. 'kapsule stop --force {0}' stops it without asking",
+                    id.name
+                )),
+                _ => error,
+            })?;
+        }
         reporter.success(format!("Container '{}' is stopped", id.name));
         Ok(Changed::Yes)
     }
@@ -222,21 +222,14 @@ impl Service {
             Ok(instance) => instance,
             Err(error) => return gone(error),
         };
-        if !is_stopped(&instance) {
-            let_begin(&instance).await;
-            // Incus was seen to lose a kill; a second one goes through, or the delete tells why not.
-            for _ in 0..2 {
-                let Ok(kill) = project
-                    .change_state(id.name.as_str(), &StateChange::kill())
-                    .await
-                else {
-                    // It may have stopped by itself at this very moment; what counts is the delete.
-                    break;
-                };
-                if tokio::time::timeout(KILL_LIMIT, kill.wait()).await.is_ok() {
-                    break;
-                }
-            }
+        if !is_stopped(&instance)
+            // It may stop by itself at this very moment; what counts is the delete.
+            && let Ok(kill) = project
+                .change_state(id.name.as_str(), &StateChange::kill())
+                .await
+        {
+            let killed = tokio::time::timeout(KILL_LIMIT, kill.wait()).await;
+            drop(killed.map_err(|_| not_killed(id))?);
         }
         let operation = match project.delete_instance(id.name.as_str()).await {
             Ok(operation) => operation,
@@ -246,15 +239,15 @@ impl Service {
     }
 }
 
-/// Waits until a container that is about to be killed has left its first moments behind: LXC's
-/// monitor may overlook an end within them, and Incus then waits for it for ever.
-async fn let_begin(instance: &incus::Instance) {
-    let Some(started) = instance.last_used_at else {
-        return;
-    };
-    // A clock that was set back meanwhile counts as just started.
-    let age = SystemTime::from(started).elapsed().unwrap_or_default();
-    tokio::time::sleep(FIRST_MOMENTS.saturating_sub(age)).await;
+fn not_killed(id: &ContainerId) -> Error {
+    Error::failed(format!(
+        "Incus did not get container '{0}' killed within {1} s, and still tries. Something in the \
+         kernel holds it, such as a file system that does not answer; an administrator sees with \
+         'incus list --project {2}' whether it is gone by now, and else has to restart the machine",
+        id.name,
+        KILL_LIMIT.as_secs(),
+        project_name(id.owner)
+    ))
 }
 
 fn is_stopped(instance: &incus::Instance) -> bool {

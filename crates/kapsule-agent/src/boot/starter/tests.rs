@@ -97,6 +97,19 @@ fn units_follow_the_starter() {
 }
 
 #[test]
+fn a_masked_unit_is_not_set_up() {
+    let root = guest(&[]);
+    set_up(root.path(), Starter::UserManager, &owner()).unwrap();
+    let unit = inside(root.path(), USER_UNIT);
+    std::fs::remove_file(&unit).unwrap();
+    symlink("/dev/null", &unit).unwrap();
+    // The mask stays, and is said to be in the way.
+    assert!(set_up(root.path(), Starter::UserManager, &owner()).is_err());
+    assert_eq!(std::fs::read_link(&unit).unwrap(), Path::new("/dev/null"));
+    assert!(!is_set_up(root.path(), Starter::UserManager));
+}
+
+#[test]
 fn units_of_others_stay() {
     let root = guest(&[USER_UNIT, USER_LINK]);
     set_up(root.path(), Starter::Supervisor, &owner()).unwrap();
