@@ -30,8 +30,12 @@ const NOBODY_THERE: &str = "org.freedesktop.DBus.Error.NameHasNoOwner";
 /// An action that polkit is asked about. `data/org.kde.kapsule.policy` describes the same ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Making a container.
+    /// Making a container that is confined.
     CreateContainer,
+    /// Making a container that has the host's network and devices.
+    CreatePrivileged,
+    /// Showing a container a folder that its owner could not read.
+    MountBeyondOwnRights,
     /// Starting, stopping, deleting and setting up one's own containers.
     ManageContainers,
     /// Importing, refreshing and deleting images.
@@ -41,8 +45,10 @@ pub(crate) enum Act {
 impl Act {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 3] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::CreateContainer,
+        Self::CreatePrivileged,
+        Self::MountBeyondOwnRights,
         Self::ManageContainers,
         Self::ManageImages,
     ];
@@ -66,6 +72,8 @@ impl Act {
     pub(crate) fn id(self) -> &'static str {
         match self {
             Self::CreateContainer => "org.kde.kapsule.create-container",
+            Self::CreatePrivileged => "org.kde.kapsule.create-privileged",
+            Self::MountBeyondOwnRights => "org.kde.kapsule.mount-beyond-own-rights",
             Self::ManageContainers => "org.kde.kapsule.manage-containers",
             Self::ManageImages => "org.kde.kapsule.manage-images",
         }

@@ -11,9 +11,11 @@ use tokio::sync::oneshot;
 use zbus::OwnedObjectPath;
 use zbus::message::Header;
 use zbus::object_server::ResponseDispatchNotifier;
+use zbus_polkit::policykit1::Subject;
 
 use super::operation::{self, OperationLog1, OperationObject};
 use super::{Shared, signals};
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::ops::{OperationKind, OperationSpec, Reporter};
 use crate::policy::Act;
@@ -31,12 +33,32 @@ pub(super) struct Job {
     shared: Arc<Shared>,
     /// Who asked for it, as the bus says.
     pub(super) caller: u32,
+    subject: Arc<Subject>,
+    interactive: bool,
     pub(super) reporter: Reporter,
 }
 
 impl Job {
     pub(super) fn service(&self) -> &Service {
         &self.shared.service
+    }
+
+    /// Asks about something beyond what the operation's kind allows, with a password dialog where the
+    /// caller agrees to one.
+    ///
+    /// # Errors
+    /// `AccessDenied`, also for a caller that has not waited; `Cancelled`.
+    pub(super) async fn require(&self, act: Act) -> Result<()> {
+        let caller = Caller {
+            uid: self.caller,
+            subject: Arc::clone(&self.subject),
+            interactive: self.interactive,
+        };
+        let policy = &self.shared.policy;
+        let verdict = policy.judge(&caller, act).await;
+        policy
+            .enforce(verdict, &self.subject, act, &self.reporter)
+            .await
     }
 }
 
@@ -76,10 +98,11 @@ impl Shared {
                     .policy
                     .enforce(verdict, &caller.subject, act, &reporter)
                     .await?;
-                let caller = caller.uid;
                 work(Job {
                     shared,
-                    caller,
+                    caller: caller.uid,
+                    subject: caller.subject,
+                    interactive: caller.interactive,
                     reporter,
                 })
                 .await
