@@ -55,6 +55,14 @@ const LAYOUT: &[(Source, &str)] = &[
         "lib/systemd/system-preset/50-kapsule.preset",
     ),
     (
+        File("data/var-lib-incus-devices.mount"),
+        "lib/systemd/system/var-lib-incus-devices.mount",
+    ),
+    (
+        File("data/incus.conf"),
+        "lib/systemd/system/incus.service.d/kapsule.conf",
+    ),
+    (
         File("data/modules-load.conf"),
         "lib/modules-load.d/kapsule.conf",
     ),

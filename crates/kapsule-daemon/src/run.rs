@@ -17,6 +17,9 @@ use crate::caller::Callers;
 use crate::ops::Operations;
 use crate::service::Service;
 
+/// Where Incus prepares mounts for containers; a mount itself (`data/var-lib-incus-devices.mount`).
+const INCUS_DEVICES: &str = "/var/lib/incus/devices";
+
 /// Where containers' sockets and the like are kept.
 const STATE: &str = "/var/lib/kapsule";
 
@@ -66,6 +69,12 @@ async fn serve(arguments: Arguments) -> Result<()> {
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).context("cannot tell systemd")?;
     tracing::info!(version = kapsule_core::VERSION, "ready");
     tokio::spawn(async move { service.recover().await });
+    if !is_mounted(INCUS_DEVICES) {
+        tracing::warn!(
+            "{INCUS_DEVICES} is no mount: containers that see the host's files will gather each other's mounts. \
+             `systemctl start var-lib-incus-devices.mount` before containers run, or restart the machine"
+        );
+    }
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
@@ -78,6 +87,15 @@ async fn serve(arguments: Arguments) -> Result<()> {
     tracing::info!("ends");
     sd_notify::notify(&[sd_notify::NotifyState::Stopping]).context("cannot tell systemd")?;
     Ok(())
+}
+
+/// Whether there is a mount at this path, which holds no character that the kernel escapes.
+fn is_mounted(path: &str) -> bool {
+    std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| {
+        mounts
+            .lines()
+            .any(|mount| mount.split(' ').nth(4) == Some(path))
+    })
 }
 
 async fn own_name(connection: &Connection) -> Result<()> {

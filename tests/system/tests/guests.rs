@@ -199,8 +199,24 @@ fn a_guest_that_masks_the_agents_unit_is_entered_all_the_same() {
     );
 }
 
-/// While a container starts, Incus holds a copy of each mount of the host, of which starts beside it take
-/// copies, too.
+/// While a container starts, Incus holds a copy of each mount of the host. Without the unit that keeps
+/// those to themselves, each start would leave copies in all containers, and they would double.
+#[test]
+fn a_start_leaves_no_mounts_in_other_containers() {
+    let Some(_host) = shared() else { return };
+    let container = create("t3-mounts", &provide("busybox"));
+    let count = || -> usize { container.sh("wc -l < /proc/1/mountinfo").parse().unwrap() };
+    let before = count();
+    for _ in 0..2 {
+        drop(create("t3-mounts-other", &provide("busybox")));
+    }
+    // Other tests mount one thing or another on the host meanwhile, not a copy of everything.
+    let after = count();
+    assert!(after < before + 20, "{before} mounts, then {after}");
+    let copies = container.sh("grep -c /var/lib/incus/devices/ /proc/1/mountinfo; true");
+    assert_eq!(copies, "0");
+}
+
 #[test]
 fn several_start_at_once() {
     let Some(_host) = shared() else { return };

@@ -76,6 +76,11 @@ fn tell_the_host() -> Result<()> {
         "root",
         &["systemctl", "preset", "kapsule-daemon.service"],
     )?)?;
+    // Comes with Incus, which may run already.
+    run(&mut inside(
+        "root",
+        &["systemctl", "start", "var-lib-incus-devices.mount"],
+    )?)?;
     run(&mut inside(
         "root",
         &[

@@ -108,13 +108,11 @@ impl Service {
         follow(operation, reporter, "Unpacking the image").await?;
 
         reporter.info(format!("Starting container '{}'", id.name));
-        let turn = self.locks.turn_to_start().await;
         let start = project
             .change_state(id.name.as_str(), &StateChange::start())
             .await
             .map_err(incus_error)?;
         follow(start, reporter, "Starting").await?;
-        drop(turn);
         self.await_agent(id, FIRST_BOOT, reporter).await?;
         if reporter.is_cancelled() {
             return Err(Error::cancelled());

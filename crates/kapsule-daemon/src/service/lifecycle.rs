@@ -63,7 +63,6 @@ impl Service {
         } else {
             StateChange::start()
         };
-        let turn = self.locks.turn_to_start().await;
         let project = self.project(id.owner);
         let operation = project
             .change_state(id.name.as_str(), &change)
@@ -72,7 +71,6 @@ impl Service {
         follow(operation, reporter, "Starting")
             .await
             .map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
-        drop(turn);
         self.await_agent(id, BOOT_LIMIT, reporter).await?;
         reporter.success(format!("Container '{}' is running", id.name));
         Ok(Changed::Yes)

@@ -5,23 +5,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
-use tokio::sync::{MutexGuard, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::container_id::ContainerId;
 
 type Lock = tokio::sync::Mutex<()>;
 
-/// How long a start waits for others. It takes a fraction of a second; one that hangs is somebody
-/// else's trouble.
-const TURN: Duration = Duration::from_secs(20);
-
 /// A lock for each container that something is being done to.
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     held: Mutex<HashMap<ContainerId, Weak<Lock>>>,
-    starting: Lock,
 }
 
 impl Locks {
@@ -33,13 +27,6 @@ impl Locks {
     /// As [`lock`](Self::lock), but gives up at once where something else is under way.
     pub(super) fn try_lock(&self, id: &ContainerId) -> Option<OwnedMutexGuard<()>> {
         self.of(id).try_lock_owned().ok()
-    }
-
-    /// Waits until no other container is being started. While one is, Incus holds a copy of each
-    /// mount of the host below its own folder, of which the next one would take copies, too: four at
-    /// once exceed the number of mounts that there can be (`fs.mount-max`), and fail.
-    pub(super) async fn turn_to_start(&self) -> Option<MutexGuard<'_, ()>> {
-        tokio::time::timeout(TURN, self.starting.lock()).await.ok()
     }
 
     fn of(&self, id: &ContainerId) -> Arc<Lock> {
