@@ -26,9 +26,7 @@ impl Place {
     pub(crate) fn new() -> Self {
         let name = std::env::var_os(HOST_VARIABLE).filter(|name| !name.is_empty());
         let dir = dirs::cache().join(name.unwrap_or_else(|| "host".into()));
-        let mut digest = Digest::new();
-        digest.add(dir.as_os_str().as_encoded_bytes());
-        let tag = digest.hex()[..4].to_owned();
+        let tag = tag_of(&dir);
         Self { dir, tag }
     }
 
@@ -84,5 +82,28 @@ impl Place {
             flock(&file, FlockOperation::LockExclusive)?;
         }
         Ok(file)
+    }
+}
+
+fn tag_of(dir: &Path) -> String {
+    let mut digest = Digest::new();
+    digest.add(dir.as_os_str().as_encoded_bytes());
+    // The last digits: a path's last letters hardly reach the first ones.
+    digest.hex()[12..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn hosts_with_like_names_are_told_apart() {
+        let tags: BTreeSet<_> = ('a'..='z')
+            .map(|letter| tag_of(Path::new(&format!("/var/cache/kapsule-xtask/h{letter}"))))
+            .collect();
+        assert_eq!(tags.len(), 26, "{tags:?}");
+        assert!(tags.iter().all(|tag| tag.len() == 4), "{tags:?}");
     }
 }
