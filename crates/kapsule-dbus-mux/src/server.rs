@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! The socket that clients connect to.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use crate::client::{self, Buses};
+
+/// As many as a session bus takes by default (`max_connections_per_user`).
+const MAX_CLIENTS: usize = 256;
+/// How long a client may take over saying who it is.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket in the file system, removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Socket {
+    /// Makes it. One that a killed process has left is replaced; anything else at that place is not.
+    ///
+    /// # Errors
+    /// When something else is there, or somebody still listens.
+    pub(crate) fn listen(path: &Path) -> anyhow::Result<Self> {
+        match std::fs::symlink_metadata(path) {
+            Ok(there) if there.file_type().is_socket() => {
+                if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                    bail!("{}: somebody listens there already", path.display());
+                }
+                std::fs::remove_file(path).with_context(|| path.display().to_string())?;
+            }
+            Ok(_) => bail!("{}: there is something else than a socket", path.display()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        }
+        let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self {
+            path: path.to_owned(),
+            listener,
+        })
+    }
+
+    /// Takes clients for ever.
+    pub(crate) async fn serve(&self, buses: Arc<Buses>) {
+        let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        loop {
+            // Never closed.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "cannot take a client");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let buses = Arc::clone(&buses);
+            tokio::spawn(async move {
+                if let Err(error) = take(stream, buses).await {
+                    debug!(%error, "a client is gone");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn take(stream: UnixStream, buses: Arc<Buses>) -> anyhow::Result<()> {
+    // The socket's mode says so, too; this holds whatever became of it.
+    let peer = stream.peer_cred()?.uid();
+    let own = rustix::process::getuid().as_raw();
+    if peer != own {
+        bail!("user {peer} is not {own}");
+    }
+    client::serve(stream.into_std()?, buses).await?;
+    Ok(())
+}
