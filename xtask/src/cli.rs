@@ -46,6 +46,14 @@ enum Command {
         #[arg(long)]
         skip_host: bool,
     },
+    /// Feed made-up input to the parsers of what comes from elsewhere, and see that none of it does harm.
+    Fuzz {
+        /// One of the targets in fuzz/fuzz_targets instead of all.
+        target: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measure Kapsule in the sandboxed host, next to what else does the like.
     Bench {
         /// What to measure instead of everything.
@@ -168,6 +176,10 @@ pub(crate) fn main() -> Result<ExitCode> {
         }
         Command::Demo { keep } => crate::demo::demo(keep),
         Command::Test { skip_host } => crate::test::test(skip_host),
+        Command::Fuzz { target, seconds } => {
+            crate::fuzz::fuzz(target.as_deref(), seconds)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Bench { which, runs, json } => crate::bench::bench(&which, runs, json),
         Command::BenchInside => {
             crate::bench::serve()?;

@@ -9,6 +9,7 @@ mod deb;
 mod demo;
 mod digest;
 mod dirs;
+mod fuzz;
 mod host;
 mod image;
 mod install;

@@ -92,7 +92,7 @@ pub(crate) fn cargo() -> Command {
 
 /// For example `x86_64-unknown-linux-gnu`. With `--target`, flags for static linking stay away from build
 /// scripts and procedural macros.
-fn host_triple() -> Result<String> {
+pub(crate) fn host_triple() -> Result<String> {
     let version = output(&mut cmd("rustc", ["-vV"]))?;
     let triple = version.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(triple.context("rustc -vV names no host")?.to_owned())

@@ -31,10 +31,12 @@ pub(crate) struct User<'a> {
     pub(crate) shell: &'a [u8],
 }
 
-/// Reads a line of `/etc/passwd`; `None` for what is no user.
+/// Reads a line of `/etc/passwd` as the C library does, to which all that follows the sixth colon is
+/// the shell; `None` for what is no user.
 pub(crate) fn user(line: &[u8]) -> Option<User<'_>> {
-    match fields(line)[..] {
-        [name, _, uid, gid, _, home, shell] if !name.is_empty() => Some(User {
+    let fields: Vec<&[u8]> = line.splitn(7, |byte| *byte == b':').collect();
+    match fields[..] {
+        [name, _, uid, gid, _, home, shell] if is_name(name) => Some(User {
             name,
             uid: number(uid)?,
             gid: number(gid)?,
@@ -43,6 +45,11 @@ pub(crate) fn user(line: &[u8]) -> Option<User<'_>> {
         }),
         _ => None,
     }
+}
+
+/// Whether a line that begins with this is an entry. Includes of NIS (`+@group`) are none, nor are comments.
+fn is_name(field: &[u8]) -> bool {
+    !matches!(field.first(), None | Some(b'+' | b'-' | b'#'))
 }
 
 /// The first user with this number, which is the one that the C library finds too.
@@ -83,9 +90,7 @@ impl Table {
             .iter()
             .enumerate()
             .map(|(at, line)| (at, fields(line)))
-            .filter(move |(_, fields)| fields.len() >= count && !fields[0].is_empty())
-            // Includes of NIS (`+@group`) are no entries, nor are comments.
-            .filter(|(_, fields)| !matches!(fields[0][0], b'+' | b'-' | b'#'))
+            .filter(move |(_, fields)| fields.len() >= count && is_name(fields[0]))
     }
 
     /// Position of the first entry for which `matches` holds.
@@ -198,5 +203,15 @@ mod tests {
         assert_eq!(user_by_id(passwd, 0).unwrap().gid, 0);
         assert_eq!(user_by_id(passwd, 1), None);
         assert_eq!(user_by_id(b"", 0), None);
+    }
+
+    #[test]
+    fn what_counts_as_a_user_is_the_same_everywhere() {
+        // Colons too many belong to the shell: such a line is a user to the C library, and to a table.
+        let passwd = b"#c:x:5:5::/:/bin/sh\n+n:x:5:5::/:/bin/sh\n-n:x:5:5::/:/bin/sh\nmax:x:5:6::/:/bin/sh:x\n";
+        let user = user_by_id(passwd, 5).unwrap();
+        assert_eq!((user.name, user.shell), (&b"max"[..], &b"/bin/sh:x"[..]));
+        let at = Table::parse(passwd).find(7, |fields| number(fields[2]) == Some(5));
+        assert_eq!(at, Some(3));
     }
 }

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use self::report::Report;
+use crate::fuzz::Targets;
 use crate::host::place::HOST_VARIABLE;
 use crate::programs::cargo;
 use crate::{dirs, host, needs};
@@ -60,10 +61,14 @@ pub(crate) fn test(skip_host: bool) -> Result<ExitCode> {
         "--workspace",
         "--exclude",
         "incus",
+        // Programs that only libFuzzer can link: see below.
+        "--exclude",
+        "kapsule-fuzz",
         "--exclude",
         "kapsule-system-tests",
     ];
     report.cargo_tests("unit tests", cargo().args(most));
+    fuzz(&mut report);
     if !skip_host {
         test_in_host(&mut report);
         report.check("the host goes down", host::down);
@@ -88,6 +93,25 @@ fn with_own_host() -> Result<ExitCode> {
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(1),
     ))
+}
+
+/// How long each fuzz target runs here, in seconds: all of them about a minute. Hours are for
+/// `cargo xtask fuzz --seconds`.
+const FUZZ_SECONDS: u32 = 5;
+
+/// Feeds made-up input to every parser of what comes from elsewhere.
+fn fuzz(report: &mut Report) {
+    let mut targets = None;
+    report.check("fuzz targets are built", || {
+        targets = Some(Targets::build(None)?);
+        Ok(())
+    });
+    let Some(targets) = targets else { return };
+    for name in &targets.names {
+        report.check(&format!("fuzzing {name}"), || {
+            targets.run(name, FUZZ_SECONDS)
+        });
+    }
 }
 
 fn test_in_host(report: &mut Report) {

@@ -106,7 +106,7 @@ pub(crate) fn to_strings(environment: &Environment) -> Option<Vec<CString>> {
 
 /// Reads `NAME=value` lines as `pam_env` does: `#` comments, an optional `export`, quotes around
 /// the value.
-fn assignments(file: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn assignments(file: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     crate::account_file::lines(file)
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.starts_with(b"#"))
