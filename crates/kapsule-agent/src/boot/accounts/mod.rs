@@ -85,25 +85,22 @@ impl AccountFiles {
             return;
         }
         if let Some(at) = self.group.find(4, has_id) {
-            if owner.gid >= FIRST_ORDINARY {
+            // Where a system group of the guest has the name, the group with the number goes by another.
+            if owner.gid >= FIRST_ORDINARY && !self.is_system_group(name) {
                 let old = self.group.fields_of(at)[0].to_vec();
                 self.set_group_aside(name);
                 self.rename_group(&old, name);
+                // Of several entries with the old name, the one with the number counts.
+                self.group
+                    .remove(4, |_, fields| fields[0] == name && !has_id(fields));
             }
             return;
         }
-        let namesake = self
-            .group
-            .find_name(name)
-            .map(|at| self.group.fields_of(at).get(2).copied().and_then(number));
-        let name = match namesake {
-            // A system group of the guest keeps its name.
-            Some(Some(gid)) if gid < FIRST_ORDINARY => self.free_group_name(name, "-host"),
-            Some(_) => {
-                self.set_group_aside(name);
-                name.to_vec()
-            }
-            None => name.to_vec(),
+        let name = if self.is_system_group(name) {
+            self.free_group_name(name, "-host")
+        } else {
+            self.set_group_aside(name);
+            name.to_vec()
         };
         let gid = owner.gid.to_string();
         self.group
@@ -113,6 +110,16 @@ impl AccountFiles {
         {
             gshadow.add([name.as_slice(), b":!::"].concat());
         }
+    }
+
+    /// Whether this is the name of one of the guest's own groups, which its programs know by name.
+    fn is_system_group(&self, name: &[u8]) -> bool {
+        let fields = self
+            .group
+            .find_name(name)
+            .map(|at| self.group.fields_of(at));
+        let gid = fields.and_then(|fields| number(fields.get(2)?));
+        gid.is_some_and(|gid| gid < FIRST_ORDINARY)
     }
 
     fn make_user(&mut self, wanted: &Wanted<'_>) {
@@ -141,9 +148,6 @@ impl AccountFiles {
         }
         if old.as_deref() != Some(name) {
             self.set_user_aside(name);
-        } else {
-            self.passwd
-                .remove(7, |_, fields| fields[0] == name && !has_id(fields));
         }
 
         match &old {
@@ -152,6 +156,9 @@ impl AccountFiles {
                     self.rename_user(old, name);
                     self.lock_password(name);
                 }
+                // Of several entries with one name, the one with the number counts.
+                self.passwd
+                    .remove(7, |_, fields| fields[0] == name && !has_id(fields));
                 if let Some(at) = self.passwd.find(7, has_id) {
                     self.passwd.set(at, 3, owner.gid.to_string().as_bytes());
                     self.passwd.set(at, 5, owner.home.as_bytes());
