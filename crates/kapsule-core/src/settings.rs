@@ -134,13 +134,15 @@ impl Fragment {
         if !image::is_server_name(name) || name == image::LOCAL_SERVER {
             self.warnings
                 .push(format!("'{name}' cannot be the name of an image server"));
-        } else if !address.starts_with("https://") && !address.starts_with("http://127.0.0.1:") {
-            self.warnings.push(format!(
-                "image server '{name}' is ignored: its address must begin with https://"
-            ));
+            return;
+        }
+        let address = address.trim_end_matches('/');
+        if is_server_address(address) {
+            self.servers.insert(name.to_owned(), address.to_owned());
         } else {
-            self.servers
-                .insert(name.to_owned(), address.trim_end_matches('/').to_owned());
+            self.warnings.push(format!(
+                "image server '{name}' is ignored: its address must begin with https:// and name a host"
+            ));
         }
     }
 
@@ -155,6 +157,17 @@ impl Fragment {
             ..Self::default()
         }
     }
+}
+
+/// Whether this can be the address of an image server: encrypted, or on this machine.
+fn is_server_address(address: &str) -> bool {
+    let rest = ["https://", "http://127.0.0.1:"]
+        .iter()
+        .find_map(|prefix| address.strip_prefix(prefix));
+    let odd = |c: char| c.is_control() || c.is_whitespace();
+    rest.is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && !rest.contains(odd)
+    })
 }
 
 fn names(value: &str) -> Vec<String> {
@@ -193,6 +206,24 @@ mod tests {
         assert_eq!(fragment.default_container.as_deref(), Some("container"));
         assert_eq!(fragment.default_image.as_deref(), Some("images:archlinux"));
         assert_eq!(fragment.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn an_image_server_has_an_address_with_a_host() {
+        for (address, good) in [
+            ("https://images.example.org/x/", true),
+            ("http://127.0.0.1:8080", true),
+            ("https://", false),
+            ("https:///x", false),
+            ("http://images.example.org", false),
+            ("https://a b", false),
+            ("https://a\u{7}", false),
+        ] {
+            let text = format!("[servers]\nmine = {address}\n");
+            let fragment = Fragment::parse(&text).unwrap();
+            assert_eq!(fragment.servers.contains_key("mine"), good, "{address}");
+            assert_eq!(fragment.warnings.is_empty(), good, "{address}");
+        }
     }
 
     #[test]
