@@ -205,6 +205,48 @@ fn no_lie_of_an_agent_hangs_or_harms_the_client() {
     is_unmoved(&host, before);
 }
 
+/// Without a terminal signals are for the program, but an agent need not pass them on: then the second of a
+/// kind, or the time after the first, ends the client.
+#[test]
+fn an_agent_that_swallows_signals_does_not_keep_the_user() {
+    let Some(host) = shared() else { return };
+    let hostile = Hostile::new("t3-swallow");
+    let name = hostile.container.name;
+    let _agent = hostile.start("1000", "serve", "registered");
+    let patience = std::time::Duration::from_secs(30);
+    let client = |tag: &str| {
+        let client = ALICE.enter_command(name, ["for-ever", tag]).start();
+        let pattern = format!("^kapsule enter {name} -- for-ever {tag}");
+        host.wait_until("it runs", || {
+            ALICE.run(["pgrep", "-f", &pattern]).status == 0
+        });
+        // And catches signals.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        (client, pattern)
+    };
+    let tell = |signal: &str, pattern: &str| {
+        ALICE
+            .run(["pkill", &format!("-{signal}"), "-f", pattern])
+            .ok();
+    };
+    let began = std::time::Instant::now();
+    let (patient, pattern) = client("patient");
+    tell("TERM", &pattern);
+    for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let (mut client, pattern) = client(signal);
+        tell(signal, &pattern);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(client.is_running(), "the first {signal} is the program's");
+        tell(signal, &pattern);
+        let told = std::time::Instant::now();
+        client.wait().ended(status);
+        assert!(told.elapsed() < patience / 2, "the second {signal}");
+    }
+    patient.wait().ended(143);
+    assert!(began.elapsed() >= patience, "that was too early");
+    hostile.end();
+}
+
 #[test]
 fn the_container_gets_no_descriptor_of_the_host() {
     let Some(_host) = shared() else { return };

@@ -123,6 +123,21 @@ fn signals_to_the_client_reach_the_program() {
 }
 
 #[test]
+fn the_client_stops_and_takes_the_program_along() {
+    let Some(_host) = shared() else { return };
+    // With job control each job has a process group of its own, and `wait` tells of its stop too.
+    let script = r#"set -m; f=~/t3-ticks; rm -f $f
+        size() { stat -c %s $f; }; more() { s=$(size); until test $(size) -gt $s; do sleep 0.05; done; }
+        kapsule enter $c -- sh -c 'while :; do echo tick; sleep 0.05; done' </dev/null >$f & client=$!
+        until test -s $f; do sleep 0.05; done
+        kill -TSTP $client; wait $client; echo stopped=$?
+        sleep 0.5; s=$(size); sleep 0.5; test $(size) = $s && echo silent
+        kill -CONT $client; more; echo goes on
+        kill -TERM $client; wait $client; echo ended=$?; rm $f"#;
+    assert_eq!(bash(script), "stopped=148\nsilent\ngoes on\nended=143");
+}
+
+#[test]
 fn the_end_of_the_input_is_not_the_end_of_the_output() {
     let Some(_host) = shared() else { return };
     assert_eq!(

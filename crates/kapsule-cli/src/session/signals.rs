@@ -4,10 +4,12 @@
 //! Signals sent to this process while a session runs.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 
+use nix::sys::signal::{SigSet, Signal as NixSignal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use signal_hook::iterator::backend::{Pending, SignalDelivery};
@@ -15,24 +17,44 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 
 /// Catches the signals that a session has to do something about. They stay caught when this is
 /// dropped, as a process that held a session has only its end before it.
-pub(super) struct Signals(SignalDelivery<UnixStream, SignalOnly>);
+pub(super) struct Signals {
+    handled: SignalDelivery<UnixStream, SignalOnly>,
+    /// `SIGTSTP` is blocked and not handled: a process that has stopped tells its parent by which
+    /// signal, and it stops by this one only if nothing handles it.
+    stop: Option<SignalFd>,
+}
 
 impl Signals {
-    /// Catches `signals`, except those that this process was started to ignore (`nohup`).
+    /// Catches `signals`, except those that this process was started to ignore (`nohup`). To be
+    /// called before there are other threads.
     pub(super) fn catch(signals: &[Signal]) -> io::Result<Self> {
         let ignored = ignored_signals();
+        let is_wanted = |signal: &Signal| ignored & (1 << (signal.as_raw() - 1)) == 0;
         let numbers = signals
             .iter()
-            .map(|signal| signal.as_raw())
-            .filter(|number| ignored & (1 << (number - 1)) == 0);
+            .filter(|signal| is_wanted(signal) && **signal != Signal::TSTP)
+            .map(|signal| signal.as_raw());
         let (read, write) = UnixStream::pair()?;
-        SignalDelivery::with_pipe(read, write, SignalOnly, numbers).map(Self)
+        let handled = SignalDelivery::with_pipe(read, write, SignalOnly, numbers)?;
+        let stop = if signals.contains(&Signal::TSTP) && is_wanted(&Signal::TSTP) {
+            stop_signal().thread_block()?;
+            let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+            Some(SignalFd::with_flags(&stop_signal(), flags)?)
+        } else {
+            None
+        };
+        Ok(Self { handled, stop })
     }
 
     /// Those that have come since the last call.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + use<> {
-        let pending: Pending<SignalOnly> = self.0.pending();
-        pending.filter_map(Signal::from_named_raw)
+        let pending: Pending<SignalOnly> = self.handled.pending();
+        let stop = self
+            .stop
+            .as_ref()
+            .and_then(|stop| stop.read_signal().ok().flatten())
+            .map(|_| Signal::TSTP);
+        pending.filter_map(Signal::from_named_raw).chain(stop)
     }
 
     /// Waits for the first one, without doing anything meanwhile.
@@ -41,16 +63,26 @@ impl Signals {
             if let Some(signal) = self.pending().next() {
                 return signal;
             }
-            let mut polled = [PollFd::new(self, PollFlags::IN)];
+            let mut polled = Vec::new();
+            self.before_poll(&mut polled);
             // Interrupted or not, the next round finds out.
             let _ = poll(&mut polled, None);
         }
     }
-}
 
-impl AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.get_read().as_fd()
+    /// Puts what has to be waited for into `polled`; [`Self::after_poll`] takes it from there.
+    pub(super) fn before_poll<'p>(&'p self, polled: &mut Vec<PollFd<'p>>) {
+        let stop = self.stop.iter().map(AsFd::as_fd);
+        let all = std::iter::once(self.handled.get_read().as_fd()).chain(stop);
+        polled.extend(all.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
+    }
+
+    /// Whether there is something [`Self::pending`]. Of the `results` of `poll`, takes those that
+    /// [`Self::before_poll`] asked for.
+    pub(super) fn after_poll(&self, results: &mut impl Iterator<Item = PollFlags>) -> bool {
+        results
+            .take(1 + usize::from(self.stop.is_some()))
+            .fold(false, |any, result| any | !result.is_empty())
     }
 }
 
@@ -60,10 +92,19 @@ impl std::fmt::Debug for Signals {
     }
 }
 
-/// Stops this process as Ctrl-Z does; returns when it is continued.
+fn stop_signal() -> SigSet {
+    SigSet::from_iter([NixSignal::SIGTSTP])
+}
+
+/// Stops this process as Ctrl-Z does; returns when it is continued, or at once where nobody is who
+/// could continue it (an orphaned process group).
 pub(super) fn stop() {
-    // Fails for no signal that exists.
-    let _ = signal_hook::low_level::emulate_default_handler(Signal::TSTP.as_raw());
+    let signal = stop_signal();
+    // These fail for no signal that exists. It stays pending until it is let through, and then
+    // nothing but its default is there to act.
+    let _ = nix::sys::signal::raise(NixSignal::SIGTSTP);
+    let _ = signal.thread_unblock();
+    let _ = signal.thread_block();
 }
 
 /// Bit n − 1 is set if signal n was ignored when this process was started.

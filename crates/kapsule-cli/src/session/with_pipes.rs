@@ -31,6 +31,10 @@ const PASSED_ON: &[Signal] = &[
 /// terminal has gone. Then this process goes, and the agent ends what is left.
 const LAST: Duration = Duration::from_secs(30);
 
+/// Within this time a second Ctrl-C is for this process. Later it is for the program again, which
+/// may well have a use for more than one.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// Relays until the program has ended and what it wrote is delivered.
 pub(super) fn hold(
     mut channel: Channel,
@@ -48,7 +52,7 @@ pub(super) fn hold(
     let mut output = Relay::new(End::Owned(pipes.stdout), End::Stdout);
     let mut errors = Relay::new(End::Owned(pipes.stderr), End::Stderr);
     let mut ended = None;
-    let mut last: Option<(Instant, Signal)> = None;
+    let mut told = Told::default();
 
     loop {
         if output.is_over()
@@ -57,12 +61,13 @@ pub(super) fn hold(
         {
             return end;
         }
-        let mut polled = vec![PollFd::new(&signals, PollFlags::IN)];
+        let mut polled = Vec::new();
+        signals.before_poll(&mut polled);
         if ended.is_none() {
             polled.push(PollFd::new(&channel, PollFlags::IN));
         }
         let interests = [&input, &output, &errors].map(|relay| relay.before_poll(&mut polled));
-        let timeout = last.map(|(until, _)| left_of(until));
+        let timeout = told.last.map(|(until, _)| left_of(until));
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(io("wait for input")(errno)),
@@ -70,7 +75,7 @@ pub(super) fn hold(
         let results: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
         let mut results = results.into_iter();
 
-        let signalled = results.next().is_some_and(|flags| !flags.is_empty());
+        let signalled = signals.after_poll(&mut results);
         let answered = ended.is_none() && results.next().is_some_and(|flags| !flags.is_empty());
         for (relay, interest) in [&mut input, &mut output, &mut errors]
             .into_iter()
@@ -78,20 +83,18 @@ pub(super) fn hold(
         {
             relay.after_poll(interest, &mut results);
         }
-        if let Some((until, signal)) = last
+        if let Some((until, signal)) = told.last
             && Instant::now() >= until
         {
             return Ok(died_of(signal));
         }
         if signalled {
             for signal in signals.pending() {
-                // The program has ended and only its output is being delivered: then it is this
-                // process that is told to go.
-                if ended.is_some() && signal != Signal::TSTP {
+                // The program has ended and only its output is being delivered, or it was told
+                // and does not go: then it is this process that is told to.
+                let is_ours = ended.is_some() && signal != Signal::TSTP;
+                if told.again(signal, Instant::now()) || is_ours {
                     return Ok(died_of(signal));
-                }
-                if matches!(signal, Signal::HUP | Signal::TERM) {
-                    last.get_or_insert_with(|| (Instant::now() + LAST, signal));
                 }
                 pass_on(&mut channel, signal, container)?;
             }
@@ -102,6 +105,35 @@ pub(super) fn hold(
             output.writer_ended();
             errors.writer_ended();
         }
+    }
+}
+
+/// What the program was told.
+#[derive(Debug, Default)]
+struct Told {
+    interrupted: Option<Instant>,
+    hung_up: bool,
+    terminated: bool,
+    /// Since it was told to end: until when it may take, and by which signal.
+    last: Option<(Instant, Signal)>,
+}
+
+impl Told {
+    /// Notes a signal, and tells whether whoever sends it has lost patience with the program.
+    fn again(&mut self, signal: Signal, now: Instant) -> bool {
+        let again = match signal {
+            Signal::INT => self
+                .interrupted
+                .replace(now)
+                .is_some_and(|before| now.saturating_duration_since(before) < AGAIN),
+            Signal::HUP => std::mem::replace(&mut self.hung_up, true),
+            Signal::TERM => std::mem::replace(&mut self.terminated, true),
+            _ => return false,
+        };
+        if signal != Signal::INT {
+            self.last.get_or_insert((now + LAST, signal));
+        }
+        again
     }
 }
 
@@ -157,4 +189,28 @@ pub(super) fn left_of(until: Instant) -> Timespec {
         tv_sec: 1,
         tv_nsec: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_of_a_kind_is_for_the_client() {
+        let begin = Instant::now();
+        let mut told = Told::default();
+        let mut again = |signal, after| told.again(signal, begin + Duration::from_millis(after));
+        assert!(!again(Signal::INT, 0));
+        assert!(!again(Signal::INT, 2500), "too late to be impatient");
+        assert!(again(Signal::INT, 3500));
+        assert!(!again(Signal::USR1, 3500) && !again(Signal::USR1, 3600));
+        assert!(!again(Signal::TERM, 4000));
+        assert!(!again(Signal::HUP, 4100), "another kind");
+        assert!(again(Signal::TERM, 20_000));
+        assert!(again(Signal::HUP, 20_000));
+        assert_eq!(
+            told.last,
+            Some((begin + Duration::from_secs(34), Signal::TERM))
+        );
+    }
 }

@@ -72,7 +72,8 @@ pub(super) fn hold(
             // The user's terminal has gone, whether or not a SIGHUP says so too.
             return Ok(died_of(Signal::HUP));
         }
-        let mut polled = vec![PollFd::new(&signals, PollFlags::IN)];
+        let mut polled = Vec::new();
+        signals.before_poll(&mut polled);
         if ended.is_none() {
             polled.push(PollFd::new(&channel, PollFlags::IN));
         }
@@ -94,7 +95,7 @@ pub(super) fn hold(
         let results: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
         let mut results = results.into_iter();
 
-        let signalled = results.next().is_some_and(|flags| !flags.is_empty());
+        let signalled = signals.after_poll(&mut results);
         let answered = ended.is_none() && results.next().is_some_and(|flags| !flags.is_empty());
         input.after_poll(input_interest, &mut results);
         output.after_poll(output_interest, &mut results);
