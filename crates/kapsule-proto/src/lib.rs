@@ -6,6 +6,7 @@
 //! | module | between | over |
 //! |---|---|---|
 //! | [`spec`] | daemon → agent | a JSON file, mounted read-only into the container |
+//! | [`folder`] | daemon → agent | which folder a path in the spec means |
 //! | [`registration`] | agent ↔ daemon | one `SOCK_SEQPACKET` connection per agent |
 //! | [`session`] | client ↔ agent | one stream socket pair per session, made by the daemon |
 //! | [`paths`] | all | where these things stand inside a container |
@@ -13,6 +14,7 @@
 //! Everything that comes from inside a container is hostile until checked: its root can replace
 //! the agent. That is why messages are small, bounded and carry no host paths.
 
+pub mod folder;
 pub mod paths;
 pub mod registration;
 pub mod session;

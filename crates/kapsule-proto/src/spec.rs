@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::folder::FolderId;
+
 /// The newest version of [`GuestSpec`] that this code writes and understands.
 pub const SPEC_VERSION: u32 = 1;
 
@@ -24,6 +26,19 @@ pub struct GuestSpec {
     /// The host's runtime directory of the owner as seen inside, if it is mounted.
     #[serde(default)]
     pub host_runtime_dir: Option<String>,
+    /// Folders of the host that the owner chose, or could exchange for others. The container does not
+    /// boot unless each is what it is to be.
+    #[serde(default)]
+    pub shares: Vec<Share>,
+}
+
+/// A folder of the host in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Where it is mounted inside, absolute.
+    pub path: String,
+    /// Which one it is.
+    pub folder: FolderId,
 }
 
 /// The owner as the guest's account files shall have them.

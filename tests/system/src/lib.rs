@@ -11,6 +11,7 @@
 //! | [`bus`] | D-Bus, with the stock clients `busctl` and `gdbus` |
 //! | [`monitor`] | what passes over the bus |
 //! | [`container`] | containers and images for tests, and their end |
+//! | [`wire`] | D-Bus as a hostile user speaks it |
 //!
 //! `cargo xtask test` boots the host, installs Kapsule in it and sets these variables:
 //!
@@ -36,3 +37,4 @@ pub mod container;
 pub mod host;
 pub mod monitor;
 pub mod process;
+pub mod wire;

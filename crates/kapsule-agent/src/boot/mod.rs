@@ -5,7 +5,8 @@
 //!
 //! Runs at every boot, whoever started the container. It fails open: the set-up is done by a child
 //! that may fail, crash or hang without keeping the guest from booting, and what it has to say goes
-//! to the console and to [`LOG`].
+//! to the console and to [`LOG`]. There is one exception: where a folder of the host is not the one
+//! that was to be mounted, the guest does not boot ([`shares`]).
 //!
 //! Everything is done as the guest's root in the guest's own file system, before anything else
 //! runs there: no other process can interfere, and a file system that was prepared to lead astray
@@ -16,6 +17,7 @@ mod home;
 mod hostname;
 mod init;
 mod rights;
+mod shares;
 mod starter;
 mod subids;
 
@@ -35,7 +37,8 @@ use crate::{cgroup, files};
 /// What went wrong at the last boot, and what the supervisor says.
 pub(crate) const LOG: &str = "/var/log/kapsule-agent.log";
 
-const MAX_SPEC: u64 = 64 * 1024;
+/// Longer paths of shared folders than anybody has are in it.
+const MAX_SPEC: u64 = 1024 * 1024;
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// How long the set-up may take. It takes a few milliseconds; a guest that makes it hang boots
 /// without.
@@ -43,6 +46,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pid 1. Never returns if the guest has an init.
 pub(crate) fn boot() -> ExitCode {
+    // First of all: nothing of the guest may run that could see, or change, what is mounted.
+    if let Err(error) = read_spec().and_then(|spec| shares::check(&spec.shares)) {
+        eprintln!("kapsule-agent: this container is not booted: {error}");
+        return ExitCode::FAILURE;
+    }
     let agent = std::env::current_exe().unwrap_or_else(|_| paths::AGENT.into());
     match Command::new(&agent)
         .arg("set-up")
@@ -316,6 +324,7 @@ mod tests {
             },
             session_mode: false,
             host_runtime_dir: None,
+            shares: Vec::new(),
         };
         let mut problems = Vec::new();
         apply(root.path(), &spec, &mut problems);

@@ -142,6 +142,7 @@ mod tests {
             },
             session_mode: false,
             host_runtime_dir: None,
+            shares: Vec::new(),
         };
         let path = root.path().join(&CONTAINERS_CONF[1..]);
         choose_cgroup_manager(root.path(), &spec).unwrap();

@@ -4,7 +4,7 @@
 //! `org.kde.kapsule.Manager`: what existing clients use. Methods that start an operation answer
 //! with its path; what is wrong with their arguments, too, comes with the operation's end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +12,20 @@ use std::time::Duration;
 use kapsule_core::container::ContainerSummary;
 use kapsule_core::image::{self, ImageRef};
 use kapsule_core::name::ContainerName;
-use kapsule_core::options;
+use kapsule_core::options::{self, OptionValue};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{OwnedObjectPath, OwnedVariant, interface};
 
 use super::Shared;
 use super::containers::named_or_default;
-use super::launch::Launched;
+use super::launch::{Job, Launched};
 use super::operation;
 use super::options::from_bus;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::OperationKind;
-use crate::service::{Changed, CreateRequest, ImportSource};
+use crate::policy::Act;
+use crate::service::{Changed, Consent, CreateRequest, ImportSource};
 use crate::users::User;
 use crate::{as_user, config, users};
 
@@ -90,10 +91,12 @@ impl Manager {
                         "" => parse_default_image(&configuration.settings.default_image)?,
                         image => image.parse()?,
                     };
+                    let consent = agree_to_mounts(&job, &owner, &options).await?;
                     let request = CreateRequest {
                         name,
                         image,
                         options,
+                        consent,
                     };
                     job.service()
                         .create(&owner, &configuration.settings, request, &job.reporter)
@@ -382,6 +385,26 @@ impl Manager {
         }
         Ok(enter_command(&name, command, directory))
     }
+}
+
+/// Has an administrator agree to folders that the user could not open themselves.
+async fn agree_to_mounts(
+    job: &Job,
+    owner: &User,
+    options: &BTreeMap<String, OptionValue>,
+) -> Result<Consent> {
+    let folders = job.service().mounts_beyond_rights(owner, options).await?;
+    let Some(first) = folders.first() else {
+        return Ok(Consent::None);
+    };
+    job.require(Act::MountBeyondOwnRights).await.map_err(|error| {
+        error.context(format!(
+            "cannot share {} with the container: {} may not read it, and an administrator has to agree",
+            first.display(),
+            owner.name
+        ))
+    })?;
+    Ok(Consent::Given)
 }
 
 fn enter_command(name: &ContainerName, command: Vec<String>, directory: String) -> Vec<String> {

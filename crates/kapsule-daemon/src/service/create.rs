@@ -5,6 +5,7 @@
 //! taken back when it cannot be finished.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use incus::{InstancePatch, InstancePost, InstanceSource, StateChange};
@@ -12,11 +13,12 @@ use kapsule_core::image::ImageRef;
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::{self, OptionValue, Options};
 use kapsule_core::settings::Settings;
+use kapsule_proto::folder::FolderId;
 use tracing::warn;
 
 use super::follow::follow;
 use super::images::LocalImage;
-use super::mounts::{self, Origin};
+use super::mounts::{self, Consent, Folder, Origin};
 use super::{Service, devices, incus_error, metadata, spec};
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
@@ -29,6 +31,8 @@ pub(crate) struct CreateRequest {
     pub(crate) name: ContainerName,
     pub(crate) image: ImageRef,
     pub(crate) options: BTreeMap<String, OptionValue>,
+    /// Whether an administrator agreed to share folders that the owner could not open.
+    pub(crate) consent: Consent,
 }
 
 /// How long the first boot may take until sessions can be opened. It passes in about a second;
@@ -60,18 +64,20 @@ impl Service {
         self.check_incus().await?;
         self.make_room(&id).await?;
         let asked_for = requested_mounts(&request.options);
-        mounts::check(owner, &asked_for, Origin::Caller).await?;
+        mounts::check(owner, &asked_for, Origin::Caller, request.consent).await?;
 
         let image = self
             .find_image(owner.uid, &request.image, server, reporter)
             .await?;
         let options = merged_options(&request, &image)?;
-        let origin = if asked_for.is_empty() {
-            Origin::Image
+        // An image is agreed to by nobody.
+        let (origin, consent) = if asked_for.is_empty() {
+            (Origin::Image, Consent::None)
         } else {
-            Origin::Caller
+            (Origin::Caller, request.consent)
         };
-        let mounts = mounts::check(owner, &options.custom_mounts, origin).await?;
+        let folders = mounts::check(owner, &options.custom_mounts, origin, consent).await?;
+        let shares = mounts::shares(owner, &options, &folders).await?;
         if reporter.is_cancelled() {
             return Err(Error::cancelled());
         }
@@ -83,12 +89,19 @@ impl Service {
         );
         post.description = format!("Kapsule container of {}", owner.name);
         post.config = metadata::new_instance(owner, &request.image, &options);
-        post.devices =
-            devices::new_instance(&id, owner, &options, &mounts, &settings.pool, &self.folders);
+        metadata::note_consented(&mut post.config, &consented(&folders));
+        post.devices = devices::new_instance(
+            &id,
+            owner,
+            &options,
+            &folders,
+            &settings.pool,
+            &self.folders,
+        );
         post.profiles = Some(Vec::new());
 
         let folder = self.folders.container(&id);
-        spec::write(&folder, &spec::new(&id, owner, &options))?;
+        spec::write(&folder, &spec::new(&id, owner, &options, shares))?;
         let made = match self.listen(&id) {
             Ok(()) => self.make(&id, &post, reporter).await,
             Err(error) => Err(error),
@@ -99,6 +112,18 @@ impl Service {
         }
         reporter.success(format!("Container '{}' is ready", id.name));
         Ok(())
+    }
+
+    /// The folders that somebody asked to share and could not open themselves.
+    ///
+    /// # Errors
+    /// Where a path cannot be one.
+    pub(crate) async fn mounts_beyond_rights(
+        &self,
+        owner: &User,
+        options: &BTreeMap<String, OptionValue>,
+    ) -> Result<Vec<PathBuf>> {
+        mounts::beyond_rights(owner, &requested_mounts(options)).await
     }
 
     async fn make(&self, id: &ContainerId, post: &InstancePost, reporter: &Reporter) -> Result<()> {
@@ -167,6 +192,20 @@ impl Service {
     }
 }
 
+/// The folders that were agreed to, by their paths on the host.
+fn consented(folders: &[Folder]) -> BTreeMap<String, FolderId> {
+    let beyond = folders.iter().filter(|folder| folder.beyond_rights);
+    beyond
+        .map(|folder| {
+            (
+                folder.source.to_string_lossy().into_owned(),
+                folder.id.clone(),
+            )
+        })
+        .collect()
+}
+
+/// The folders that the caller, not the image, wants to share.
 fn requested_mounts(options: &BTreeMap<String, OptionValue>) -> Vec<String> {
     match options.get("custom_mounts") {
         Some(OptionValue::Array(paths)) => paths.clone(),

@@ -4,11 +4,12 @@
 //! The devices of an instance: its root disk, its network and what it sees of the host.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kapsule_core::options::Options;
 use sha2::{Digest, Sha256};
 
+use super::mounts::Folder;
 use super::place::{Folders, network_name};
 use crate::container_id::ContainerId;
 use crate::users::User;
@@ -16,18 +17,21 @@ use crate::users::User;
 /// Incus devices: name to configuration.
 pub(crate) type Devices = BTreeMap<String, BTreeMap<String, String>>;
 
+/// What device names of custom mounts begin with.
+const MOUNT: &str = "kapsule-mount-";
+
 /// Longest device name of a custom mount, in characters.
 const MAX_DEVICE_NAME: usize = 63;
 
 /// Where the kernel lists graphics devices. Not `/dev/dri`: the service sees no device nodes.
 const GRAPHICS: &str = "/sys/class/drm";
 
-/// The devices of a new instance. `mounts` are the checked custom mounts, as absolute host paths.
+/// The devices of a new instance. `mounts` are the checked custom mounts.
 pub(crate) fn new_instance(
     id: &ContainerId,
     owner: &User,
     options: &Options,
-    mounts: &[PathBuf],
+    mounts: &[Folder],
     pool: &str,
     folders: &Folders,
 ) -> Devices {
@@ -75,9 +79,19 @@ pub(crate) fn new_instance(
         devices.insert(home_device(&owner.name), shared(&owner.home, &owner.home));
     }
     for mount in mounts {
-        devices.insert(mount_device(mount), shared(mount, mount));
+        devices.insert(
+            mount_device(&mount.path),
+            shared(&mount.source, &mount.path),
+        );
     }
     devices
+}
+
+/// The custom mounts among an instance's devices.
+pub(super) fn custom_mounts(
+    devices: &Devices,
+) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+    devices.iter().filter(|(name, _)| name.starts_with(MOUNT))
 }
 
 /// Whether the host has a graphics device. Without one, a `gpu` device would keep the instance from
@@ -147,7 +161,7 @@ fn home_device(user: &str) -> String {
 fn mount_device(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = text.trim_matches('/');
-    let name = format!("kapsule-mount-{}", plain.replace(['/', '.'], "-"));
+    let name = format!("{MOUNT}{}", plain.replace(['/', '.'], "-"));
     let simple = plain
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "/_".contains(c));
@@ -160,7 +174,7 @@ fn mount_device(path: &Path) -> String {
         .take(6)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("kapsule-mount-{hex}")
+    format!("{MOUNT}{hex}")
 }
 
 #[cfg(test)]
@@ -168,13 +182,24 @@ mod tests {
     use std::collections::BTreeMap;
 
     use kapsule_core::options::resolve;
+    use kapsule_proto::folder::FolderId;
 
     use super::*;
 
-    fn devices(options: &str, mounts: &[PathBuf]) -> Devices {
+    fn devices(options: &str, mounts: &[&str]) -> Devices {
         let given = serde_json::from_str(options).unwrap();
         let options = resolve(&given, &BTreeMap::new()).unwrap();
         let id = ContainerId::new(1000, &"dev".parse().unwrap());
+        let root = FolderId::of(std::fs::File::open("/").unwrap()).unwrap();
+        let mounts: Vec<Folder> = mounts
+            .iter()
+            .map(|path| Folder {
+                source: path.into(),
+                path: path.into(),
+                id: root.clone(),
+                beyond_rights: false,
+            })
+            .collect();
         let folders = Folders {
             state: "/var/lib/kapsule".into(),
             guest: "/usr/lib/kapsule/guest".into(),
@@ -183,7 +208,7 @@ mod tests {
             &id,
             &User::for_tests(1000, 1000),
             &options,
-            mounts,
+            &mounts,
             "default",
             &folders,
         )
@@ -191,7 +216,7 @@ mod tests {
 
     #[test]
     fn shares_what_the_options_say_and_no_more() {
-        let all = devices("{}", &["/srv/data".into()]);
+        let all = devices("{}", &["/srv/data"]);
         for name in [
             "root",
             "eth0",

@@ -10,7 +10,7 @@ use kapsule_core::name::ContainerName;
 
 use super::follow::follow;
 use super::place::project_name;
-use super::{Changed, Service, incus_error, metadata, spec};
+use super::{Changed, Service, incus_error, spec};
 use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
@@ -50,12 +50,8 @@ impl Service {
             reporter.warning(format!("Container '{}' is already running", id.name));
             return Ok(Changed::No);
         }
-        // The user's name or shell may have changed since.
-        let folder = self.folders.container(id);
-        spec::write(
-            &folder,
-            &spec::new(id, owner, &metadata::options(&instance.config)),
-        )?;
+        // The user's name or shell may have changed since, and so may the folders.
+        self.write_spec_again(id, owner, &instance).await?;
         self.listen(id)?;
 
         let change = if instance.status == "Frozen" {
@@ -99,12 +95,7 @@ impl Service {
                 .await
                 .map_err(incus_error)?;
             if is_stopped(&instance) {
-                return Err(Error::failed(format!(
-                    "container '{0}' has stopped again while it was starting. An administrator finds \
-                     the reason with 'incus info --show-log --project {1} {0}'",
-                    id.name,
-                    project_name(id.owner)
-                )));
+                return Err(self.stopped_again(id));
             }
         }
         reporter.warning(format!(
@@ -112,6 +103,24 @@ impl Service {
             id.name
         ));
         Ok(())
+    }
+
+    fn stopped_again(&self, id: &ContainerId) -> Error {
+        let shares = spec::shares(&self.folders.container(id));
+        let exchanged = match shares.as_slice() {
+            [] => String::new(),
+            shares => format!(
+                " It does not boot when a folder that it shares is exchanged for another one meanwhile \
+                 ({}): if one was, start it again.",
+                shares.join(", ")
+            ),
+        };
+        Error::failed(format!(
+            "container '{0}' has stopped again while it was starting.{exchanged} An administrator finds \
+             the reason with 'incus console --show-log --project {1} {0}'",
+            id.name,
+            project_name(id.owner)
+        ))
     }
 
     /// Stops a container; by force without asking its init.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use kapsule_core::container::Mode;
 use kapsule_core::image::ImageRef;
 use kapsule_core::options::Options;
+use kapsule_proto::folder::FolderId;
 
 use crate::users::User;
 
@@ -26,6 +27,8 @@ const HOST_ROOTFS: &str = "user.kapsule.host-rootfs";
 const MOUNT_HOME: &str = "user.kapsule.mount-home";
 const CUSTOM_MOUNTS: &str = "user.kapsule.custom-mounts";
 const GPU: &str = "user.kapsule.gpu";
+/// JSON: the folders that an administrator agreed to share, by their paths on the host.
+const CONSENTED_MOUNTS: &str = "user.kapsule.consented-mounts";
 const NVIDIA: &str = "user.kapsule.nvidia-drivers";
 
 /// The key that tells that a user is set up inside.
@@ -67,6 +70,23 @@ pub(crate) fn new_instance(owner: &User, image: &ImageRef, options: &Options) ->
     set(GPU, options.gpu.to_string());
     set(NVIDIA, (options.gpu && options.nvidia_drivers).to_string());
     config
+}
+
+/// Writes down which folders an administrator agreed to share.
+pub(crate) fn note_consented(config: &mut Config, folders: &BTreeMap<String, FolderId>) {
+    if let Ok(text) = serde_json::to_string(folders)
+        && !folders.is_empty()
+    {
+        config.insert(CONSENTED_MOUNTS.to_owned(), text);
+    }
+}
+
+/// The folders that an administrator agreed to share, by their paths on the host.
+pub(crate) fn consented_mounts(config: &Config) -> BTreeMap<String, FolderId> {
+    config
+        .get(CONSENTED_MOUNTS)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 /// The user keeps their numbers inside; everyone else is shifted.

@@ -42,6 +42,7 @@ pub(crate) use create::CreateRequest;
 pub(crate) use import::ImportSource;
 use kapsule_core::name::ContainerName;
 use locks::Locks;
+pub(crate) use mounts::Consent;
 use place::Folders;
 
 use crate::agents::Agents;

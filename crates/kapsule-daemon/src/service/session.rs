@@ -11,7 +11,7 @@ use kapsule_core::name::ContainerName;
 use tracing::info;
 
 use super::place::project_name;
-use super::{Service, incus_error, metadata, spec};
+use super::{Service, incus_error, metadata, mounts, spec};
 use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
@@ -122,13 +122,24 @@ impl Service {
         let id = ContainerId::new(owner.uid, name);
         let _alone = self.locks.lock(&id).await;
         let instance = self.instance(&id).await?;
-        let options = metadata::options(&instance.config);
-        spec::write(
-            &self.folders.container(&id),
-            &spec::new(&id, owner, &options),
-        )?;
+        self.write_spec_again(&id, owner, &instance).await?;
         reporter.success(format!("{} is set up in container '{name}'", owner.name));
         Ok(())
+    }
+
+    /// Writes the spec of a container that there is already.
+    pub(super) async fn write_spec_again(
+        &self,
+        id: &ContainerId,
+        owner: &User,
+        instance: &incus::Instance,
+    ) -> Result<()> {
+        let options = metadata::options(&instance.config);
+        let shares = mounts::shares_again(owner, instance).await?;
+        spec::write(
+            &self.folders.container(id),
+            &spec::new(id, owner, &options, shares),
+        )
     }
 
     /// Whether the owner is set up inside. False for a container that does not exist.

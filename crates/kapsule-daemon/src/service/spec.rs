@@ -10,14 +10,19 @@ use std::path::Path;
 
 use kapsule_core::options::Options;
 use kapsule_proto::paths::{HOST, SPEC_FILE};
-use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
+use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION, Share};
 
 use crate::container_id::ContainerId;
 use crate::error::{Error, Result};
 use crate::users::User;
 
 /// The spec of a container.
-pub(super) fn new(id: &ContainerId, user: &User, options: &Options) -> GuestSpec {
+pub(super) fn new(
+    id: &ContainerId,
+    user: &User,
+    options: &Options,
+    shares: Vec<Share>,
+) -> GuestSpec {
     GuestSpec {
         version: SPEC_VERSION,
         container: id.name.to_string(),
@@ -33,6 +38,7 @@ pub(super) fn new(id: &ContainerId, user: &User, options: &Options) -> GuestSpec
         },
         session_mode: options.session_mode,
         host_runtime_dir: Some(format!("{HOST}/run/user/{}", user.uid)),
+        shares,
     }
 }
 
@@ -72,9 +78,17 @@ fn write_inner(folder: &Path, spec: &GuestSpec) -> io::Result<()> {
 
 /// The owner's primary group as the spec in a container's folder has it.
 pub(super) fn owner_group(folder: &Path) -> Option<u32> {
-    let text = fs::read(folder.join(SPEC_FILE)).ok()?;
-    let spec: GuestSpec = serde_json::from_slice(&text).ok()?;
-    Some(spec.owner.gid)
+    Some(read(folder)?.owner.gid)
+}
+
+/// Where the folders are that the agent looks at before it boots.
+pub(super) fn shares(folder: &Path) -> Vec<String> {
+    let shares = read(folder).map(|spec| spec.shares).unwrap_or_default();
+    shares.into_iter().map(|share| share.path).collect()
+}
+
+fn read(folder: &Path) -> Option<GuestSpec> {
+    serde_json::from_slice(&fs::read(folder.join(SPEC_FILE)).ok()?).ok()
 }
 
 /// Removes the container's folder.
