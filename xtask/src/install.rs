@@ -79,6 +79,11 @@ const LAYOUT: &[(Source, &str)] = &[
         File("data/org.kde.kapsule.policy"),
         "share/polkit-1/actions/org.kde.kapsule.policy",
     ),
+    (File("docs/polkit.md"), "share/doc/kapsule/polkit.md"),
+    (
+        File("data/polkit-kapsule.rules.example"),
+        "share/doc/kapsule/polkit-kapsule.rules.example",
+    ),
     (
         All("data/completions/bash", ""),
         "share/bash-completion/completions",

@@ -26,7 +26,7 @@ pub(crate) fn answer_shell() {
 /// The names of the user's containers, or nothing if they are not to be had at once.
 pub(crate) fn container_names() -> Vec<CompletionCandidate> {
     let names = block_on(async {
-        let listing = async { list::fetch(&Bus::connect().await?).await };
+        let listing = async { list::fetch_quietly(&Bus::connect().await?).await };
         Ok(tokio::time::timeout(PATIENCE, listing).await)
     });
     match names {

@@ -25,6 +25,8 @@ pub(crate) enum ErrorKind {
     NotRunning,
     /// The container could not be entered; with the exit status.
     NotEntered(u8),
+    /// It takes a password, and nobody could be asked for it.
+    PasswordNeeded,
     /// All that there is to say has been said.
     Reported,
     /// The command line asks for something that cannot be.
@@ -95,6 +97,7 @@ impl CommandError {
             | ErrorKind::Gone
             | ErrorKind::NotFound
             | ErrorKind::NotRunning
+            | ErrorKind::PasswordNeeded
             | ErrorKind::Reported => exit::FAILED,
             ErrorKind::Interrupted => exit::INTERRUPTED,
             ErrorKind::NotEntered(code) => code,
@@ -135,6 +138,7 @@ mod tests {
             ErrorKind::NotFound,
             ErrorKind::NotRunning,
             ErrorKind::NotEntered(exit::NOT_ENTERED),
+            ErrorKind::PasswordNeeded,
             ErrorKind::Reported,
             ErrorKind::Usage,
         ] {

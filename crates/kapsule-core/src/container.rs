@@ -57,6 +57,18 @@ impl ContainerSummary {
     }
 }
 
+/// A container in a list of all users'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedContainer {
+    /// What lists show.
+    #[serde(flatten)]
+    pub summary: ContainerSummary,
+    /// User id of the owner.
+    pub owner: u32,
+    /// Login name of the owner; absent when there is no such account any more.
+    pub owner_name: Option<String>,
+}
+
 /// All that is told about one container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerInfo {

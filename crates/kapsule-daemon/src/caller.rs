@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 //! Who calls. The bus knows: it took the user's id from the kernel when the connection was made.
-//! Nothing here is looked up by process id, which can be another process's a moment later.
+//! Nothing here rests on a process id, which can be another process's a moment later.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use zbus::{Connection, fdo};
 use zbus_polkit::policykit1::Subject;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::login_session;
 
 /// How long the bus may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,22 +27,12 @@ const MANY: usize = 128;
 pub(crate) struct Caller {
     /// User id.
     pub(crate) uid: u32,
+    /// Which of the user's login sessions the program is in; see [`login_session`].
+    pub(crate) session: Arc<str>,
     /// The connection, as polkit is asked about it. Polkit looks at the same credentials.
     pub(crate) subject: Arc<Subject>,
     /// Whether the caller agrees to a password dialog.
     pub(crate) interactive: bool,
-}
-
-impl Caller {
-    /// Whether the caller may see and steer what belongs to `owner`.
-    pub(crate) fn answers_for(&self, owner: u32) -> bool {
-        self.uid == owner || self.uid == 0
-    }
-
-    /// Whose things the caller gets to see: everybody's for root.
-    pub(crate) fn scope(&self) -> Option<u32> {
-        (self.uid != 0).then_some(self.uid)
-    }
 }
 
 /// The connections that have called, with their users. Cheap to clone.
@@ -56,7 +47,14 @@ pub(crate) struct Callers {
     known: Arc<Mutex<Known>>,
 }
 
-type Known = HashMap<OwnedUniqueName, u32>;
+type Known = HashMap<OwnedUniqueName, Person>;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+struct Person {
+    uid: u32,
+    session: Arc<str>,
+}
 
 impl Callers {
     /// Nobody yet.
@@ -95,9 +93,9 @@ impl Callers {
         let subject =
             Subject::new_for_message_header(header).map_err(|error| denied(error.to_string()))?;
         let name = OwnedUniqueName::from(sender.to_owned());
-        let known = self.known().get(&name).copied();
-        let uid = match known {
-            Some(uid) => uid,
+        let known = self.known().get(&name).cloned();
+        let Person { uid, session } = match known {
+            Some(person) => person,
             None => tokio::time::timeout(PATIENCE, self.ask(&name))
                 .await
                 .map_err(|_| denied("the bus does not answer".to_owned()))?
@@ -109,29 +107,35 @@ impl Callers {
             .contains(Flags::ALLOW_INTERACTIVE_AUTH);
         Ok(Caller {
             uid,
+            session,
             subject: Arc::new(subject),
             interactive,
         })
     }
 
     /// Asks the bus for the user of a connection.
-    async fn ask(&self, name: &OwnedUniqueName) -> fdo::Result<u32> {
-        let uid = self
+    async fn ask(&self, name: &OwnedUniqueName) -> fdo::Result<Person> {
+        let credentials = self
             .bus
             .get_connection_credentials(BusName::from(name.as_ref()))
-            .await?
+            .await?;
+        let uid = credentials
             .unix_user_id()
             .ok_or_else(|| fdo::Error::Failed("the bus does not know the user".to_owned()))?;
+        let person = Person {
+            uid,
+            session: login_session::of(&credentials),
+        };
         let count = {
             let mut known = self.known();
-            known.insert(name.clone(), uid);
+            known.insert(name.clone(), person.clone());
             known.len()
         };
         if count % MANY == 0 {
             let callers = self.clone();
             tokio::spawn(async move { callers.forget_ended().await });
         }
-        Ok(uid)
+        Ok(person)
     }
 
     /// Forgets the connections that have ended. Where the bus does not answer, they stay.
@@ -148,12 +152,12 @@ impl Callers {
         }
     }
 
-    /// The connections that signals about a user's operations go to: those of the user and of
-    /// root that have called.
-    pub(crate) fn listeners(&self, owner: u32) -> Vec<OwnedUniqueName> {
+    /// The connections of a user that have called: those that signals about the user's things go
+    /// to.
+    pub(crate) fn listeners(&self, user: u32) -> Vec<OwnedUniqueName> {
         self.known()
             .iter()
-            .filter(|(_, uid)| **uid == owner || **uid == 0)
+            .filter(|(_, person)| person.uid == user)
             .map(|(name, _)| name.clone())
             .collect()
     }

@@ -20,6 +20,8 @@ pub(crate) enum ErrorKind {
     LimitExceeded,
     NotFound,
     NotRunning,
+    /// Allowed to who gives a password, which nobody could be asked for.
+    PasswordNeeded,
 }
 
 /// A failure as the user gets to see it: what happened, why, and what to do next.

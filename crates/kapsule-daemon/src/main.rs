@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`arguments`], [`log`], [`run`] | the program: command line, journal, start and end |
 //! | [`bus`] | the objects on D-Bus |
-//! | [`caller`], [`policy`] | who calls, and what they may do |
+//! | [`caller`], [`login_session`], [`policy`] | who calls, and what they may do |
 //! | [`ops`] | long work |
 //! | [`service`] | what is done to containers and images |
 //! | [`agents`] | the sockets that agents in containers register at |
@@ -23,6 +23,7 @@ mod config;
 mod container_id;
 mod error;
 mod log;
+mod login_session;
 mod ops;
 mod policy;
 mod run;

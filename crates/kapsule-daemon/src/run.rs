@@ -66,6 +66,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
 
     // Whoever waits for the name gets it now: Incus is asked later, when it is needed or below.
     own_name(&connection).await?;
+    bus::has_begun(&connection).await;
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).context("cannot tell systemd")?;
     tracing::info!(version = kapsule_core::VERSION, "ready");
     tokio::spawn(async move { service.recover().await });

@@ -69,6 +69,34 @@ pub(crate) async fn lookup(uid: u32) -> Result<User> {
     .await?
 }
 
+/// The id of a user, who is given by login name or number. One that is given as a number need not
+/// have an account: containers stay when accounts go. Does not block; takes at most ten seconds.
+///
+/// # Errors
+/// `NotFound` when there is no such user, `LimitExceeded` or `Failed` when the name services do not
+/// answer.
+pub(crate) async fn uid_of(user: &str) -> Result<u32> {
+    let unknown = || {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("there is no user {user:?} on this system"),
+        )
+    };
+    if !is_account_name(user) {
+        return Err(unknown());
+    }
+    let name = user.to_owned();
+    let account = threads::run(0, PATIENCE, "looking up the user's account", move || {
+        nix::unistd::User::from_name(&name)
+    })
+    .await?
+    .map_err(|error| Error::failed(format!("user {user:?} cannot be looked up: {error}")))?;
+    match account {
+        Some(account) => Ok(account.uid.as_raw()),
+        None => user.parse().map_err(|_| unknown()),
+    }
+}
+
 fn look_up(uid: u32) -> Result<User> {
     let unanswered = |error: nix::Error| {
         Error::failed(format!(
@@ -173,6 +201,16 @@ mod tests {
     async fn tells_who_is_not_there() {
         let error = lookup(3_999_999_999).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+    }
+
+    #[tokio::test]
+    async fn users_have_names_or_numbers() {
+        assert_eq!(uid_of("root").await.unwrap(), 0);
+        assert_eq!(uid_of("3999999999").await.unwrap(), 3_999_999_999);
+        for nobody in ["no-such-user-here", "", "-1", "a\0b", "4294967296"] {
+            let error = uid_of(nobody).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::NotFound, "{nobody:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub const NOT_RUNNING: &str = "org.kde.kapsule.Error.NotRunning";
 pub const ALREADY_EXISTS: &str = "org.kde.kapsule.Error.AlreadyExists";
 /// The caller may not do this.
 pub const ACCESS_DENIED: &str = "org.kde.kapsule.Error.AccessDenied";
+/// The caller may do this after giving a password, and nobody could be asked for it: the call did
+/// not allow it, or there is no authentication agent. The standard's own name.
+pub const PASSWORD_NEEDED: &str = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
 /// Incus does not answer, or is too old.
 pub const INCUS_UNAVAILABLE: &str = "org.kde.kapsule.Error.IncusUnavailable";
 /// The container runs, and nothing inside answers.

@@ -16,6 +16,7 @@ pub trait Images1 {
     /// Imports a split image: a metadata tarball and a root file system (squashfs or tarball),
     /// both open for reading and regular files. An image of the caller's that has the alias is
     /// replaced.
+    #[zbus(allow_interactive_auth)]
     fn import(
         &self,
         metadata: Fd<'_>,
@@ -24,5 +25,6 @@ pub trait Images1 {
     ) -> zbus::Result<OwnedObjectPath>;
 
     /// Imports a unified image: one tarball with `metadata.yaml` and `rootfs/`.
+    #[zbus(allow_interactive_auth)]
     fn import_unified(&self, tarball: Fd<'_>, alias: &str) -> zbus::Result<OwnedObjectPath>;
 }

@@ -4,9 +4,14 @@
 //! Kapsule on the system bus: names, error names and client proxies.
 //!
 //! `org.kde.kapsule.Manager` and `org.kde.kapsule.Operation` are the interface that existing
-//! clients rely on and never change. What is new stands in [`Containers1`](containers) and
-//! [`Images1`](images).
+//! clients rely on and never change. What is new stands in [`Containers1`](containers),
+//! [`Images1`](images) and [`Admin1`](admin).
+//!
+//! Calls that polkit may be asked about allow interactive authorisation: where a password is
+//! needed, the caller's authentication agent asks for it. As somebody has to type it, such calls
+//! have no time limit but the caller's own.
 
+pub mod admin;
 pub mod containers;
 pub mod error;
 pub mod images;

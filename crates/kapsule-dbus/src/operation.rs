@@ -105,4 +105,7 @@ pub trait Operation {
 pub trait OperationLog1 {
     /// All messages so far: type, text, level of indentation.
     fn get_messages(&self) -> zbus::Result<Vec<(i32, String, i32)>>;
+
+    /// What kind of failure ended it: one of [`crate::error`]; empty unless failed or cancelled.
+    fn get_error_name(&self) -> zbus::Result<String>;
 }

@@ -40,6 +40,7 @@ fn explain_kapsule(name: &str, text: &str) -> CommandError {
     match name {
         error::INVALID_ARGUMENT => error.with_kind(ErrorKind::Usage),
         error::NOT_FOUND => error.with_kind(ErrorKind::NotFound),
+        error::PASSWORD_NEEDED => error.with_kind(ErrorKind::PasswordNeeded),
         error::NOT_RUNNING => error.with_kind(ErrorKind::NotRunning),
         error::INCUS_UNAVAILABLE => error.hint(
             "Kapsule keeps its containers in Incus; see how it is: systemctl status incus.socket incus",
@@ -86,7 +87,10 @@ fn explain_bus(error: &fdo::Error) -> CommandError {
         E::UnknownMethod(_) | E::UnknownInterface(_) | E::UnknownObject(_) => version_mismatch(
             "the Kapsule service does not know what it was asked",
         ),
-        E::AccessDenied(why) | E::InteractiveAuthorizationRequired(why) => {
+        E::InteractiveAuthorizationRequired(why) => {
+            CommandError::message(ErrorKind::PasswordNeeded, why)
+        }
+        E::AccessDenied(why) => {
             CommandError::failed(format!("this is not allowed: {why}"))
                 .hint("log in as an administrator, or ask one to allow it (polkit, org.kde.kapsule)")
         }
@@ -112,6 +116,7 @@ mod tests {
         let cases = [
             (error::NOT_FOUND, ErrorKind::NotFound),
             (error::NOT_RUNNING, ErrorKind::NotRunning),
+            (error::PASSWORD_NEEDED, ErrorKind::PasswordNeeded),
             (error::INVALID_ARGUMENT, ErrorKind::Usage),
             (error::INCUS_UNAVAILABLE, ErrorKind::Failed),
             ("org.example.Error.Odd", ErrorKind::Failed),
@@ -136,6 +141,8 @@ mod tests {
         assert!(absent.to_string().contains("is not there"), "{absent}");
         let failing = explain_bus(&fdo::Error::SpawnChildExited("status 1".to_owned()));
         assert!(failing.to_string().contains("status 1"), "{failing}");
+        let password = fdo::Error::InteractiveAuthorizationRequired("x".to_owned());
+        assert_eq!(explain_bus(&password).kind, ErrorKind::PasswordNeeded);
         let gone = explain_bus(&fdo::Error::NoReply("x".to_owned()));
         assert_eq!(gone.kind, ErrorKind::Gone);
     }

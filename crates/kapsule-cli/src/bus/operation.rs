@@ -12,8 +12,8 @@ use std::future::Future;
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
-use kapsule_dbus::operation::OperationProxy;
-use kapsule_dbus::{BUS_NAME, OPERATIONS_PATH};
+use kapsule_dbus::operation::{OperationLog1Proxy, OperationProxy};
+use kapsule_dbus::{BUS_NAME, OPERATIONS_PATH, error};
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::fdo::DBusProxy;
 use zbus::message::Type;
@@ -21,13 +21,26 @@ use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{MatchRule, Message, MessageStream, OwnedObjectPath};
 
 use super::event::{Event, INTERFACE};
-use super::{Bus, explain};
+use super::{Bus, METHOD_TIMEOUT, explain, within};
 use crate::error::{CommandError, ErrorKind};
 use crate::ui::ProgressView;
 
 /// Starts an operation with the call `start` and shows its progress until it is over. The first
-/// Ctrl-C cancels it, the second leaves it alone.
+/// Ctrl-C cancels it, the second leaves it alone. Where it takes a password that nobody could be
+/// asked for, it is started once more, when there is somebody.
 pub(crate) async fn run_operation(
+    bus: &Bus,
+    start: impl AsyncFn() -> zbus::Result<OwnedObjectPath>,
+) -> Result<(), CommandError> {
+    match run_once(bus, within(METHOD_TIMEOUT, start())).await {
+        Err(error) if error.kind == ErrorKind::PasswordNeeded && bus.find_somebody().await => {
+            run_once(bus, within(METHOD_TIMEOUT, start())).await
+        }
+        result => result,
+    }
+}
+
+async fn run_once(
     bus: &Bus,
     start: impl Future<Output = zbus::Result<OwnedObjectPath>>,
 ) -> Result<(), CommandError> {
@@ -63,7 +76,17 @@ pub(crate) async fn run_operation(
             None => {}
             Some(Event::DaemonLost) => return Err(daemon_lost()),
             Some(Event::Completed { success, error }) => {
-                return result(success, &error, interrupts.count > 0);
+                let result = result(success, &error, interrupts.count > 0);
+                return match result {
+                    Err(error)
+                        if error.kind == ErrorKind::Failed
+                            && bus.may_find_somebody()
+                            && lacked_a_password(bus, &path).await =>
+                    {
+                        Err(error.with_kind(ErrorKind::PasswordNeeded))
+                    }
+                    result => result,
+                };
             }
             Some(Event::Progress(progress)) => progress.show(&mut view),
         }
@@ -151,6 +174,19 @@ fn cancel(bus: &Bus, path: &OwnedObjectPath) {
             .cancel()
             .await
     });
+}
+
+/// Whether an operation that has failed can succeed when somebody is there to give a password.
+async fn lacked_a_password(bus: &Bus, path: &OwnedObjectPath) -> bool {
+    let name = async {
+        OperationLog1Proxy::builder(&bus.connection)
+            .path(path.clone())
+            .build()
+            .await?
+            .get_error_name()
+            .await
+    };
+    name.await.is_ok_and(|name| name == error::PASSWORD_NEEDED)
 }
 
 async fn owner(bus: &Bus) -> zbus::Result<OwnedUniqueName> {

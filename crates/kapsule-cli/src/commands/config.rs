@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::bus::{Bus, explain};
+use crate::bus::Bus;
 use crate::error::CommandError;
 use crate::ui;
 
@@ -50,7 +50,8 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
 
 /// The user's configuration by key.
 pub(crate) async fn fetch(bus: &Bus) -> Result<BTreeMap<String, String>, CommandError> {
-    let answer = bus.manager().await?.get_config().await.map_err(explain)?;
+    let manager = bus.manager().await?;
+    let answer = bus.ask(async || manager.get_config().await).await?;
     read(answer)
 }
 

@@ -54,7 +54,10 @@ pub(crate) async fn create(
 ) -> Result<(), CommandError> {
     let manager = bus.manager().await?;
     let options = options.to_variants();
-    run_operation(bus, manager.create_container(name, image, &options)).await
+    run_operation(bus, async || {
+        manager.create_container(name, image, &options).await
+    })
+    .await
 }
 
 /// A malformed image is told from an unknown one here; only the service knows the servers.

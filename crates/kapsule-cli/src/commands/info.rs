@@ -11,12 +11,13 @@ use kapsule_core::options::OptionValue;
 use kapsule_proto::paths;
 use serde_json::Value;
 
-use crate::bus::{Bus, explain};
+use crate::bus::Bus;
 use crate::completion;
 use crate::error::{CommandError, ErrorKind};
 use crate::ui;
 
 use super::container_name;
+use super::owner::OwnerFlag;
 
 /// Tell about a container, and what it can see of this system
 #[derive(Debug, clap::Args)]
@@ -27,16 +28,24 @@ pub(crate) struct Args {
     /// Print JSON: an object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    owner: OwnerFlag,
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let name = container_name(&args.name)?;
-    let answer = bus
-        .containers()
-        .await?
-        .get_info(name.as_str())
-        .await
-        .map_err(explain)?;
+    let answer = match args.owner.other() {
+        None => {
+            let containers = bus.containers().await?;
+            bus.ask(async || containers.get_info(name.as_str()).await)
+                .await?
+        }
+        Some(owner) => {
+            let admin = bus.admin().await?;
+            bus.ask(async || admin.get_info(owner, name.as_str()).await)
+                .await?
+        }
+    };
     if args.json {
         return ui::json(&parse::<Value>(&answer)?);
     }

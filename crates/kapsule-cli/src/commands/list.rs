@@ -3,10 +3,10 @@
 
 //! `kapsule list`
 
-use kapsule_core::container::ContainerSummary;
+use kapsule_core::container::{ContainerSummary, OwnedContainer};
 use serde_json::Value;
 
-use crate::bus::{Bus, explain};
+use crate::bus::Bus;
 use crate::error::{CommandError, ErrorKind};
 use crate::ui;
 
@@ -23,42 +23,58 @@ pub(crate) struct Args {
     /// All of them; this is the default
     #[arg(short, long)]
     all: bool,
+    /// Those of all users, with their owners; for administrators
+    #[arg(long)]
+    all_users: bool,
     /// Print JSON: an array of objects
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
+    let answer = if args.all_users {
+        let admin = bus.admin().await?;
+        bus.ask(async || admin.list_all().await).await?
+    } else {
+        let containers = bus.containers().await?;
+        bus.ask(async || containers.list().await).await?
+    };
     if args.json {
-        let mut containers: Vec<Value> = parse(&answer(bus).await?)?;
+        let mut containers: Vec<Value> = parse(&answer)?;
         if args.running {
             containers.retain(|container| container["status"] == "Running");
         }
         return ui::json(&containers);
     }
-    let mut containers = fetch(bus).await?;
+    if args.all_users {
+        let mut containers: Vec<OwnedContainer> = parse(&answer)?;
+        let total = containers.len();
+        containers.retain(|it| !args.running || it.summary.is_running());
+        return match containers.is_empty() {
+            true => nothing(total, "No user has containers"),
+            false => ui::data(&render_owned(containers)),
+        };
+    }
+    let mut containers: Vec<ContainerSummary> = parse(&answer)?;
     let total = containers.len();
-    if args.running {
-        containers.retain(ContainerSummary::is_running);
+    containers.retain(|it| !args.running || it.is_running());
+    match containers.is_empty() {
+        true => nothing(total, "No containers yet. Make one: kapsule create NAME"),
+        false => ui::data(&render(containers)),
     }
-    if containers.is_empty() {
-        ui::dim(if total == 0 {
-            "No containers yet. Make one: kapsule create NAME"
-        } else {
-            "No container runs. See all: kapsule list"
-        });
-        return Ok(());
-    }
-    ui::data(&render(containers))
 }
 
-/// The user's containers.
-pub(crate) async fn fetch(bus: &Bus) -> Result<Vec<ContainerSummary>, CommandError> {
-    parse(&answer(bus).await?)
+fn nothing(total: usize, none_at_all: &str) -> Result<(), CommandError> {
+    ui::dim(match total {
+        0 => none_at_all,
+        _ => "No container runs. See all: kapsule list",
+    });
+    Ok(())
 }
 
-async fn answer(bus: &Bus) -> Result<String, CommandError> {
-    bus.containers().await?.list().await.map_err(explain)
+/// The user's containers, without anybody being asked for a password.
+pub(crate) async fn fetch_quietly(bus: &Bus) -> Result<Vec<ContainerSummary>, CommandError> {
+    parse(&bus.list_quietly().await?)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> {
@@ -69,21 +85,33 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> 
 }
 
 fn render(containers: Vec<ContainerSummary>) -> String {
+    let rows = containers.into_iter().map(cells).collect();
+    ui::table(HEADER, rows)
+}
+
+fn render_owned(containers: Vec<OwnedContainer>) -> String {
+    let [name, status, image, mode, created] = HEADER;
+    let rows = containers.into_iter().map(|it| {
+        let owner = it.owner_name.unwrap_or_else(|| it.owner.to_string());
+        let [name, status, image, mode, created] = cells(it.summary);
+        [owner, name, status, image, mode, created]
+    });
     ui::table(
-        ["NAME", "STATUS", "IMAGE", "MODE", "CREATED"],
-        containers
-            .into_iter()
-            .map(|it| {
-                [
-                    it.name.to_string(),
-                    it.status,
-                    it.image,
-                    it.mode.as_str().to_owned(),
-                    ui::date(&it.created),
-                ]
-            })
-            .collect(),
+        ["OWNER", name, status, image, mode, created],
+        rows.collect(),
     )
+}
+
+const HEADER: [&str; 5] = ["NAME", "STATUS", "IMAGE", "MODE", "CREATED"];
+
+fn cells(it: ContainerSummary) -> [String; 5] {
+    [
+        it.name.to_string(),
+        it.status,
+        it.image,
+        it.mode.as_str().to_owned(),
+        ui::date(&it.created),
+    ]
 }
 
 #[cfg(test)]
@@ -116,6 +144,20 @@ mod tests {
                 "DbusMux"
             ]
         );
+    }
+
+    #[test]
+    fn tells_owners_by_name_where_they_have_one() {
+        let answer = r#"[
+            {"name":"dev","status":"Running","image":"x","created":"","mode":"Default","owner":1000,"owner_name":"alice"},
+            {"name":"old","status":"Stopped","image":"x","created":"","mode":"Default","owner":1007,"owner_name":null}
+        ]"#;
+        let text = anstream::adapter::strip_str(&render_owned(parse(answer).unwrap())).to_string();
+        let owners: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(owners, ["OWNER", "alice", "1007"]);
     }
 
     #[test]

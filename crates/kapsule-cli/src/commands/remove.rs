@@ -11,6 +11,7 @@ use crate::completion;
 use crate::error::CommandError;
 use crate::ui;
 
+use super::owner::OwnerFlag;
 use super::{container_names, for_each};
 
 /// Delete containers and everything in them
@@ -28,21 +29,37 @@ pub(crate) struct Args {
     /// Containers to delete
     #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(completion::container_names))]
     names: Vec<String>,
+    #[command(flatten)]
+    owner: OwnerFlag,
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let names = container_names(&args.names)?;
+    let owner = args.owner.other();
     if !args.force && !args.yes && ui::is_interactive() && !ui::confirm(&question(&names)) {
         return Err(CommandError::failed(
             "nothing was deleted, as you did not say yes",
         ));
     }
     let manager = bus.manager().await?;
+    let admin = bus.admin().await?;
     for_each(&names, async |name| {
         ui::heading(&format!("Deleting container: {name}"));
-        run_operation(bus, manager.delete_container(name.as_str(), args.force))
-            .await
-            .map_err(|error| error.context(format!("cannot delete container '{name}'")))
+        let done = match owner {
+            None => {
+                run_operation(bus, async || {
+                    manager.delete_container(name.as_str(), args.force).await
+                })
+                .await
+            }
+            Some(owner) => {
+                run_operation(bus, async || {
+                    admin.delete(owner, name.as_str(), args.force).await
+                })
+                .await
+            }
+        };
+        done.map_err(|error| error.context(format!("cannot delete container '{name}'")))
     })
     .await
 }

@@ -10,6 +10,7 @@ use crate::completion;
 use crate::error::CommandError;
 use crate::ui;
 
+use super::owner::OwnerFlag;
 use super::{container_names, for_each};
 
 /// Stop containers, and everything that runs in them
@@ -21,16 +22,32 @@ pub(crate) struct Args {
     /// Containers to stop
     #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(completion::container_names))]
     names: Vec<String>,
+    #[command(flatten)]
+    owner: OwnerFlag,
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let names = container_names(&args.names)?;
+    let owner = args.owner.other();
     let manager = bus.manager().await?;
+    let admin = bus.admin().await?;
     for_each(&names, async |name| {
         ui::heading(&format!("Stopping container: {name}"));
-        run_operation(bus, manager.stop_container(name.as_str(), args.force))
-            .await
-            .map_err(|error| error.context(format!("cannot stop container '{name}'")))
+        let done = match owner {
+            None => {
+                run_operation(bus, async || {
+                    manager.stop_container(name.as_str(), args.force).await
+                })
+                .await
+            }
+            Some(owner) => {
+                run_operation(bus, async || {
+                    admin.stop(owner, name.as_str(), args.force).await
+                })
+                .await
+            }
+        };
+        done.map_err(|error| error.context(format!("cannot stop container '{name}'")))
     })
     .await
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 impl ErrorKind {
     /// The error's name on the bus. There is none for cancelling: that only happens to operations,
     /// which do not end in an error of D-Bus.
-    fn bus_name(self) -> &'static str {
+    pub(super) fn bus_name(self) -> &'static str {
         match self {
             Self::AccessDenied => names::ACCESS_DENIED,
             Self::AgentUnavailable => names::AGENT_UNAVAILABLE,
@@ -23,6 +23,7 @@ impl ErrorKind {
             Self::LimitExceeded => names::LIMIT_EXCEEDED,
             Self::NotFound => names::NOT_FOUND,
             Self::NotRunning => names::NOT_RUNNING,
+            Self::PasswordNeeded => names::PASSWORD_NEEDED,
         }
     }
 }

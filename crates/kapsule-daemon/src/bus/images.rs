@@ -6,7 +6,6 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use kapsule_core::image;
 use rustix::fs::{FileType, OFlags};
 use zbus::message::Header;
 use zbus::{OwnedFd, interface};
@@ -14,7 +13,6 @@ use zbus::{OwnedFd, interface};
 use super::Shared;
 use super::launch::Launched;
 use crate::error::{Error, Result};
-use crate::ops::OperationKind;
 use crate::service::ImportSource;
 
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl Images1 {
             metadata: metadata.into(),
             rootfs: rootfs.into(),
         };
-        self.launch(source, alias, &header).await
+        self.0.import(&header, source, check_readable, alias).await
     }
 
     async fn import_unified(
@@ -42,38 +40,10 @@ impl Images1 {
         alias: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.launch(
-            ImportSource::Unified {
-                tarball: tarball.into(),
-            },
-            alias,
-            &header,
-        )
-        .await
-    }
-}
-
-impl Images1 {
-    async fn launch(
-        &self,
-        source: ImportSource,
-        alias: String,
-        header: &Header<'_>,
-    ) -> Result<Launched> {
-        self.0
-            .launch(
-                header,
-                OperationKind::ImportImage,
-                &alias.clone(),
-                async move |job| {
-                    image::check_alias(&alias)?;
-                    check_readable(&source)?;
-                    job.service()
-                        .import_image(job.caller, source, &alias, &job.reporter)
-                        .await
-                },
-            )
-            .await
+        let source = ImportSource::Unified {
+            tarball: tarball.into(),
+        };
+        self.0.import(&header, source, check_readable, alias).await
     }
 }
 

@@ -3,18 +3,25 @@
 
 //! The daemon on the bus: objects, methods, signals, and nothing that decides.
 //!
-//! Signals about an operation go only to connections of its owner (and of root) that have called
+//! Signals about an operation go only to connections of its owner that have called
 //! the daemon: what a user's containers are called, and what goes on in them, is nobody else's
 //! business, and a broadcast reaches everybody. The price is that a program that only listens,
 //! as `gdbus monitor` does, hears nothing of operations; `busctl monitor`, as root, does. Sending
 //! to all connections of the owner instead would make security modules that guard the bus report
 //! each program that did not ask.
-//! `ContainersChanged` says nothing and is for everybody.
+//!
+//! The same holds for `ContainersChanged`: it says nothing, but when it comes tells when somebody
+//! works. Existing clients read `Version` or a list before they wait for it, which is a call. It
+//! is sent to everybody once, when the service begins: then all that it says is that, and clients
+//! that have called an earlier run look again and so are known to this one.
 
+mod admin;
 mod containers;
+mod enter;
 mod error;
 mod images;
 mod launch;
+mod look;
 mod manager;
 mod object_manager;
 mod operation;
@@ -26,11 +33,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use zbus::Connection;
 use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
 
 use crate::caller::{Caller, Callers};
 use crate::error::Result;
 use crate::ops::{Event, Operations};
-use crate::policy::Policy;
+use crate::policy::{Act, Policy};
 use crate::service::Service;
 
 /// What all interfaces work with.
@@ -47,6 +55,13 @@ impl Shared {
     async fn caller(&self, header: &Header<'_>) -> Result<Caller> {
         self.callers.identify(header).await
     }
+
+    /// The caller, who may do this.
+    async fn permitted(&self, header: &Header<'_>, act: Act) -> Result<Caller> {
+        let caller = self.caller(header).await?;
+        self.policy.permit(&caller, act).await?;
+        Ok(caller)
+    }
 }
 
 /// Puts everything on the bus except for the name.
@@ -60,10 +75,17 @@ pub(crate) async fn serve(
     operations: Operations,
     events: mpsc::UnboundedReceiver<Event>,
 ) -> zbus::Result<()> {
+    let policy = Policy::new(connection.clone());
+    let changes = policy.clone();
+    tokio::spawn(async move {
+        if let Err(error) = changes.follow_changes().await {
+            tracing::warn!(%error, "polkit's changes cannot be followed: it is asked each time");
+        }
+    });
     let shared = Arc::new(Shared {
         connection: connection.clone(),
         callers,
-        policy: Policy::new(connection.clone()),
+        policy,
         operations,
         service,
     });
@@ -75,6 +97,7 @@ pub(crate) async fn serve(
     server
         .at(root, containers::Containers1(Arc::clone(&shared)))
         .await?;
+    server.at(root, admin::Admin1(Arc::clone(&shared))).await?;
     server
         .at(root, images::Images1(Arc::clone(&shared)))
         .await?;
@@ -83,6 +106,18 @@ pub(crate) async fn serve(
         .await?;
     tokio::spawn(signals::emit_all(shared, events));
     Ok(())
+}
+
+/// Tells everybody that the service has begun, so that those who had called an earlier run look
+/// again.
+pub(crate) async fn has_begun(connection: &Connection) {
+    let emitted = async {
+        let emitter = SignalEmitter::new(connection, kapsule_dbus::ROOT_PATH)?;
+        manager::Manager::containers_changed(&emitter).await
+    };
+    if let Err(error) = emitted.await {
+        tracing::warn!(%error, "clients were not told that the service is back");
+    }
 }
 
 #[cfg(test)]

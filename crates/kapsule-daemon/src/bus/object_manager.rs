@@ -32,7 +32,7 @@ impl ObjectManager {
     ) -> Result<HashMap<OwnedObjectPath, Interfaces>> {
         let caller = self.0.caller(&header).await?;
         let mut objects = HashMap::new();
-        for known in self.0.operations.known(caller.scope()) {
+        for known in self.0.operations.known(Some(caller.uid)) {
             let mut properties = HashMap::new();
             for (name, value) in operation::properties(&known) {
                 let value = OwnedVariant::try_from(value)

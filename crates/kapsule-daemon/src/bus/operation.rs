@@ -41,7 +41,8 @@ pub(super) fn properties(operation: &Operation) -> HashMap<&'static str, Variant
     ])
 }
 
-/// One operation on the bus. Only its owner and root get to see anything of it.
+/// One operation on the bus. Only who asked for it, and root, who has to know its path, get to see
+/// anything of it.
 #[derive(Clone, Debug)]
 pub(super) struct OperationObject {
     pub(super) shared: Arc<Shared>,
@@ -51,7 +52,7 @@ pub(super) struct OperationObject {
 impl OperationObject {
     async fn admit(&self, header: &Header<'_>) -> Result<()> {
         let caller = self.shared.caller(header).await?;
-        if caller.answers_for(self.operation.spec.owner) {
+        if caller.uid == self.operation.spec.asked_by || caller.uid == 0 {
             return Ok(());
         }
         Err(Error::new(
@@ -182,5 +183,11 @@ impl OperationLog1 {
             .into_iter()
             .map(|(kind, text, indent)| (kind as i32, text, indent))
             .collect())
+    }
+
+    async fn get_error_name(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        self.0.admit(&header).await?;
+        let kind = self.0.operation.error_kind();
+        Ok(kind.map_or_else(String::new, |kind| kind.bus_name().to_owned()))
     }
 }

@@ -7,16 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use zbus::object_server::SignalEmitter;
 use zbus::wire::DynamicType;
 use zbus::{ObjectPath, Variant};
 
 use super::Shared;
-use super::manager::Manager;
 use super::operation::{self, INTERFACE, LOG_INTERFACE, OperationLog1, OperationObject};
 use crate::ops::{Event, Happening, Operation, Status};
 
 const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
+const MANAGER: &str = "org.kde.kapsule.Manager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// Runs as long as there are operations.
@@ -73,7 +72,7 @@ async fn emit(sender: &Sender<'_>, happening: Happening) {
                 .send("ProgressCompleted", &(bar, success, message))
                 .await;
         }
-        Happening::ContainersChanged => containers_changed(sender.shared).await,
+        Happening::ContainersChanged => sender.containers_changed().await,
         Happening::Completed => {
             let status = sender.operation.status();
             let error = sender.operation.error();
@@ -120,17 +119,6 @@ pub(super) async fn interfaces_added(shared: &Shared, operation: &Operation) {
         .await;
 }
 
-/// Tells everybody that the set of containers, or the state of one, has changed.
-async fn containers_changed(shared: &Shared) {
-    let emitted = async {
-        let emitter = SignalEmitter::new(&shared.connection, kapsule_dbus::ROOT_PATH)?;
-        Manager::containers_changed(&emitter).await
-    };
-    if let Err(error) = emitted.await {
-        tracing::debug!(%error, "ContainersChanged was not sent");
-    }
-}
-
 /// Sends signals about one operation.
 struct Sender<'a> {
     shared: &'a Shared,
@@ -148,6 +136,19 @@ impl Sender<'_> {
         self.send_as(&root, OBJECT_MANAGER, member, body).await;
     }
 
+    /// Tells the owner, and who asked for it, that the set of containers, or the state of one, has
+    /// changed.
+    async fn containers_changed(&self) {
+        let root = ObjectPath::from_static_str_unchecked(kapsule_dbus::ROOT_PATH);
+        let spec = &self.operation.spec;
+        let mut users = vec![spec.owner];
+        users.extend((spec.asked_by != spec.owner).then_some(spec.asked_by));
+        for user in users {
+            self.send_to(user, &root, MANAGER, "ContainersChanged", &())
+                .await;
+        }
+    }
+
     async fn send_as<B: serde::Serialize + DynamicType>(
         &self,
         path: &ObjectPath<'_>,
@@ -155,7 +156,19 @@ impl Sender<'_> {
         member: &str,
         body: &B,
     ) {
-        for listener in self.shared.callers.listeners(self.operation.spec.owner) {
+        let user = self.operation.spec.asked_by;
+        self.send_to(user, path, interface, member, body).await;
+    }
+
+    async fn send_to<B: serde::Serialize + DynamicType>(
+        &self,
+        user: u32,
+        path: &ObjectPath<'_>,
+        interface: &str,
+        member: &str,
+        body: &B,
+    ) {
+        for listener in self.shared.callers.listeners(user) {
             let connection = &self.shared.connection;
             let sent =
                 connection.emit_signal(Some(listener.as_ref()), path, interface, member, body);

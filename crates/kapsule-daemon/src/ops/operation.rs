@@ -102,7 +102,9 @@ pub(crate) struct OperationSpec {
     pub(crate) description: String,
     /// The container or image; empty when there is no single one.
     pub(crate) target: String,
-    /// Who asked for it.
+    /// Who asked for it. It is this user's operation.
+    pub(crate) asked_by: u32,
+    /// Whose container it is about: the same user's, or another's, whom an administrator named.
     pub(crate) owner: u32,
 }
 
@@ -110,9 +112,9 @@ pub(crate) struct OperationSpec {
 const MAX_SUBJECT: usize = 256;
 
 impl OperationSpec {
-    /// An operation of `owner` on a container or image. Those that refresh have no target, as
-    /// existing clients know them: the alias of an image is not the name of one.
-    pub(crate) fn new(kind: OperationKind, subject: &str, owner: u32) -> Self {
+    /// An operation of a user on a container or image of theirs. Those that refresh have no target,
+    /// as existing clients know them: the alias of an image is not the name of one.
+    pub(crate) fn new(kind: OperationKind, subject: &str, user: u32) -> Self {
         // It has not been checked yet, and goes to clients and to the journal as it is.
         let subject: String = printable(subject).chars().take(MAX_SUBJECT).collect();
         let target = match kind {
@@ -123,8 +125,18 @@ impl OperationSpec {
             kind,
             description: kind.describe(&subject),
             target: target.to_owned(),
-            owner,
+            asked_by: user,
+            owner: user,
         }
+    }
+
+    /// The same, on something of this user's.
+    pub(crate) fn about(mut self, owner: u32) -> Self {
+        if owner != self.asked_by {
+            self.owner = owner;
+            self.description = format!("{} of user {owner}", self.description);
+        }
+        self
     }
 }
 
@@ -141,6 +153,7 @@ pub(crate) struct Operation {
 struct State {
     status: Status,
     error: String,
+    error_kind: Option<ErrorKind>,
     record: Vec<(MessageType, String, i32)>,
 }
 
@@ -154,6 +167,7 @@ impl Operation {
             state: Mutex::new(State {
                 status: Status::Running,
                 error: String::new(),
+                error_kind: None,
                 record: Vec::new(),
             }),
             cancel: watch::Sender::new(false),
@@ -172,6 +186,11 @@ impl Operation {
     /// Empty unless failed or cancelled.
     pub(crate) fn error(&self) -> String {
         self.state().error.clone()
+    }
+
+    /// What kind of failure ended it.
+    pub(crate) fn error_kind(&self) -> Option<ErrorKind> {
+        self.state().error_kind
     }
 
     /// All messages so far: kind, text, level of indentation.
@@ -218,6 +237,7 @@ impl Operation {
                 } else {
                     Status::Failed
                 };
+                state.error_kind = Some(error.kind);
                 state.error = printable(&error.message);
                 if state.error.is_empty() {
                     state.error = "failed without a reason".to_owned();

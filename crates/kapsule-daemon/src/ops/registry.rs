@@ -54,7 +54,7 @@ impl Operations {
     /// an error ends the operation without any work.
     ///
     /// # Errors
-    /// `LimitExceeded` when the owner has too many running.
+    /// `LimitExceeded` when the user has too many running.
     pub(crate) fn start<Gate, Work>(
         &self,
         spec: OperationSpec,
@@ -65,12 +65,12 @@ impl Operations {
         Gate: Future<Output = Result<()>> + Send + 'static,
         Work: Future<Output = Result<()>> + Send + 'static,
     {
-        let owner = spec.owner;
+        let user = spec.asked_by;
         let operation = {
             let mut all = self.all();
             let running = all
                 .values()
-                .filter(|other| other.spec.owner == owner && other.status() == Status::Running)
+                .filter(|other| other.spec.asked_by == user && other.status() == Status::Running)
                 .count();
             if running >= MAX_RUNNING {
                 return Err(Error::new(
@@ -91,7 +91,8 @@ impl Operations {
             id = %operation.id,
             kind = operation.spec.kind.as_str(),
             target = operation.spec.target,
-            owner,
+            user,
+            owner = operation.spec.owner,
         );
         let reporter = Reporter::new(
             Arc::clone(&operation),
@@ -144,17 +145,17 @@ impl Operations {
     }
 
     /// Those of one user, or of everybody, that can be asked about: running and just ended.
-    pub(crate) fn known(&self, owner: Option<u32>) -> Vec<Arc<Operation>> {
+    pub(crate) fn known(&self, user: Option<u32>) -> Vec<Arc<Operation>> {
         self.all()
             .values()
-            .filter(|operation| owner.is_none_or(|owner| operation.spec.owner == owner))
+            .filter(|operation| user.is_none_or(|user| operation.spec.asked_by == user))
             .cloned()
             .collect()
     }
 
     /// Those that still run.
-    pub(crate) fn running(&self, owner: Option<u32>) -> Vec<Arc<Operation>> {
-        let mut known = self.known(owner);
+    pub(crate) fn running(&self, user: Option<u32>) -> Vec<Arc<Operation>> {
+        let mut known = self.known(user);
         known.retain(|operation| operation.status() == Status::Running);
         known
     }

@@ -8,12 +8,13 @@ use kapsule_dbus::operation::MessageType;
 use super::*;
 use crate::ops::OperationKind;
 
-fn spec(owner: u32) -> OperationSpec {
+fn spec(user: u32) -> OperationSpec {
     OperationSpec {
         kind: OperationKind::Create,
         description: "Create container dev".to_owned(),
         target: "dev".to_owned(),
-        owner,
+        asked_by: user,
+        owner: user,
     }
 }
 

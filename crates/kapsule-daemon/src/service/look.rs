@@ -6,12 +6,23 @@
 use kapsule_core::container::{ContainerInfo, ContainerSummary, Mount};
 use kapsule_core::name::ContainerName;
 
-use super::place::network_name;
+use super::place::{network_name, project_owner};
 use super::{Service, incus_error, metadata};
 use crate::container_id::ContainerId;
 use crate::error::Result;
 
 impl Service {
+    /// The users who have, or had, containers.
+    pub(crate) async fn owners(&self) -> Result<Vec<u32>> {
+        let projects = self.incus.projects().await.map_err(incus_error)?;
+        let mut owners: Vec<u32> = projects
+            .iter()
+            .filter_map(|project| project_owner(&project.name))
+            .collect();
+        owners.sort_unstable();
+        Ok(owners)
+    }
+
     /// A user's containers, by name. One request, however many there are.
     pub(crate) async fn list(&self, owner: u32) -> Result<Vec<ContainerSummary>> {
         let instances = match self.project(owner).instances().await {

@@ -91,6 +91,9 @@ pub(crate) struct Args {
         requires = "or_host"
     )]
     or_host_after: u32,
+    // Said to be refused, not taken for the name of a container.
+    #[arg(long, value_name = "USER", hide = true)]
+    owner: Option<String>,
     /// What to run
     // Two arguments, as only then clap tells `enter -- COMMAND` from `enter NAME`.
     #[arg(value_name = "COMMAND", group = "a command", num_args = 0.., allow_hyphen_values = true, value_hint = ValueHint::CommandString)]
@@ -143,6 +146,9 @@ pub(crate) fn run(args: Args) -> Result<SessionEnd, CommandError> {
 
 /// Everything up to the running program.
 fn begin(args: &Args) -> Result<RunningSession, CommandError> {
+    if args.owner.is_some() {
+        return Err(not_entered(others_are_not_entered()));
+    }
     let argv = args.argv();
     let who = Who::named(args.user.as_deref()).map_err(not_entered)?;
     let env = environment::for_session(&args.env)
@@ -161,6 +167,17 @@ fn begin(args: &Args) -> Result<RunningSession, CommandError> {
         patience: patience.at_most(AGENT),
     };
     session::begin(socket, request).map_err(session_error)
+}
+
+/// A session has its user's environment, and shares the terminal with a container that somebody
+/// else is root of: an administrator who wants that asks Incus.
+fn others_are_not_entered() -> CommandError {
+    CommandError::message(
+        ErrorKind::Usage,
+        "another user's container cannot be entered: only its owner has sessions in it",
+    )
+    .hint("see it, stop it and delete it: kapsule info, stop or rm with --owner")
+    .hint("look inside as root of the host: incus exec --project kapsule-UID NAME -- sh")
 }
 
 fn session_error(error: SessionError) -> CommandError {

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use super::patience::Patience;
 use super::who::Who;
-use crate::bus::{Bus, explain};
+use crate::bus::Bus;
 use crate::commands::{config, container_name, create, start};
 use crate::error::{CommandError, ErrorKind};
 use crate::option_flags::OptionFlags;
@@ -58,11 +58,12 @@ pub(super) async fn open(
 
 async fn open_session(bus: &Bus, name: &str, who: Who) -> Result<(String, OwnedFd), CommandError> {
     let containers = bus.containers().await?;
-    let session = match who {
-        Who::Owner => containers.open_session(name).await,
-        Who::Root => containers.open_root_session(name).await,
-    };
-    let (container, socket) = session.map_err(explain)?;
+    let (container, socket) = bus
+        .ask(async || match who {
+            Who::Owner => containers.open_session(name).await,
+            Who::Root => containers.open_root_session(name).await,
+        })
+        .await?;
     Ok((container, socket.into()))
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     }
     ui::heading(&format!("Deleting image: {}", ui::escape(&id)));
     let manager = bus.manager().await?;
-    run_operation(bus, manager.delete_image(&id))
+    run_operation(bus, async || manager.delete_image(&id).await)
         .await
         .map_err(|error| error.context(format!("cannot delete image '{}'", ui::escape(&id))))
 }

@@ -61,14 +61,17 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let images = bus.images().await?;
     let result = match &files {
         Files::Split { metadata, rootfs } => {
-            let (metadata, rootfs) = (Fd::from(metadata.as_fd()), Fd::from(rootfs.as_fd()));
-            run_operation(&bus, images.import(metadata, rootfs, &alias)).await
+            run_operation(&bus, async || {
+                let (metadata, rootfs) = (Fd::from(metadata.as_fd()), Fd::from(rootfs.as_fd()));
+                images.import(metadata, rootfs, &alias).await
+            })
+            .await
         }
         Files::Unified(tarball) => {
-            run_operation(
-                &bus,
-                images.import_unified(Fd::from(tarball.as_fd()), &alias),
-            )
+            run_operation(&bus, async || {
+                let tarball = Fd::from(tarball.as_fd());
+                images.import_unified(tarball, &alias).await
+            })
             .await
         }
     };

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bus::{Bus, explain};
+use crate::bus::Bus;
 use crate::error::{CommandError, ErrorKind};
 use crate::ui;
 
@@ -44,7 +44,8 @@ struct Properties {
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
-    let answer = bus.manager().await?.list_images().await.map_err(explain)?;
+    let manager = bus.manager().await?;
+    let answer = bus.ask(async || manager.list_images().await).await?;
     if args.json {
         return ui::json(&parse::<Value>(&answer)?);
     }

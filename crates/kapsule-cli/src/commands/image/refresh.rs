@@ -19,7 +19,7 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let image = args.image.unwrap_or_default();
     ui::heading(&title(&image));
     let manager = bus.manager().await?;
-    run_operation(bus, manager.refresh_images(&image))
+    run_operation(bus, async || manager.refresh_images(&image).await)
         .await
         .map_err(|error| error.context("cannot refresh images"))
 }

@@ -99,6 +99,11 @@ async fn the_installed_files_are_right() {
         ),
         (
             root,
+            "org.kde.kapsule.Admin1",
+            include_str!("../../../../../data/interfaces/org.kde.kapsule.Admin1.xml"),
+        ),
+        (
+            root,
             "org.kde.kapsule.Images1",
             include_str!("../../../../../data/interfaces/org.kde.kapsule.Images1.xml"),
         ),

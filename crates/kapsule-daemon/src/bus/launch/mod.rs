@@ -1,24 +1,27 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! From a method call to a running operation.
+//! From a method call to a running operation. What each kind of operation does stands in
+//! [`containers`] and [`images`], once for all interfaces that offer it.
+
+mod containers;
+mod images;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zbus::OwnedObjectPath;
 use zbus::message::Header;
 use zbus::object_server::ResponseDispatchNotifier;
-use zbus_polkit::policykit1::Subject;
 
 use super::operation::{self, OperationLog1, OperationObject};
 use super::{Shared, signals};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::ops::{OperationKind, OperationSpec, Reporter};
-use crate::policy::Act;
+use crate::policy::{Act, Verdict};
 use crate::service::Service;
 
 /// The answer to a method that starts an operation: its path.
@@ -28,13 +31,56 @@ pub(super) type Launched = ResponseDispatchNotifier<OwnedObjectPath>;
 /// that wants no answer.
 const DISPATCH: Duration = Duration::from_secs(1);
 
+/// Whose things a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The caller's.
+    Own,
+    /// A user's, whom the caller names. What is another's takes an administrator.
+    Of(u32),
+}
+
+impl Whose {
+    pub(super) fn owner(self, caller: u32) -> u32 {
+        match self {
+            Self::Own => caller,
+            Self::Of(owner) => owner,
+        }
+    }
+}
+
+/// What a call asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    kind: OperationKind,
+    /// The container or image.
+    subject: String,
+    whose: Whose,
+}
+
+impl Asked {
+    fn new(kind: OperationKind, subject: &str, whose: Whose) -> Self {
+        Self {
+            kind,
+            subject: subject.to_owned(),
+            whose,
+        }
+    }
+
+    fn own(kind: OperationKind, subject: &str) -> Self {
+        Self::new(kind, subject, Whose::Own)
+    }
+}
+
 /// What the work of an operation has at hand.
 pub(super) struct Job {
     shared: Arc<Shared>,
     /// Who asked for it, as the bus says.
-    pub(super) caller: u32,
-    subject: Arc<Subject>,
-    interactive: bool,
+    caller: Caller,
+    /// Whose things it is about: the caller's own, or those that an administrator has named.
+    pub(super) owner: u32,
+    /// What polkit said before the caller got its answer about acts that might follow.
+    judged: Mutex<Vec<(Act, Verdict)>>,
     pub(super) reporter: Reporter,
 }
 
@@ -47,18 +93,23 @@ impl Job {
     /// caller agrees to one.
     ///
     /// # Errors
-    /// `AccessDenied`, also for a caller that has not waited; `Cancelled`.
+    /// `AccessDenied`, also for a caller that has not waited and an act that nobody thought of
+    /// ([`Act::that_may_follow`]); `PasswordNeeded`; `Cancelled`.
     pub(super) async fn require(&self, act: Act) -> Result<()> {
-        let caller = Caller {
-            uid: self.caller,
-            subject: Arc::clone(&self.subject),
-            interactive: self.interactive,
-        };
         let policy = &self.shared.policy;
-        let verdict = policy.judge(&caller, act).await;
+        let verdict = match self.take_verdict(act) {
+            Some(verdict) => verdict,
+            None => policy.judge(&self.caller, act).await,
+        };
         policy
-            .enforce(verdict, &self.subject, act, &self.reporter)
+            .enforce(verdict, &self.caller.subject, act, &self.reporter)
             .await
+    }
+
+    fn take_verdict(&self, act: Act) -> Option<Verdict> {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = judged.iter().position(|(other, _)| *other == act)?;
+        Some(judged.swap_remove(place).1)
     }
 }
 
@@ -69,11 +120,10 @@ impl Shared {
     ///
     /// # Errors
     /// `LimitExceeded`.
-    pub(super) async fn launch<Work>(
+    async fn launch<Work>(
         self: &Arc<Self>,
         header: &Header<'_>,
-        kind: OperationKind,
-        subject: &str,
+        asked: Asked,
         work: impl FnOnce(Job) -> Work + Send + 'static,
     ) -> Result<Launched>
     where
@@ -82,9 +132,17 @@ impl Shared {
         let caller = self.caller(header).await?;
         // Those that are left are the ones to be told.
         self.callers.forget_ended().await;
-        let act = Act::of(kind);
-        let spec = OperationSpec::new(kind, subject, caller.uid);
+        let owner = asked.whose.owner(caller.uid);
+        let act = match owner == caller.uid {
+            true => Act::of(asked.kind),
+            false => Act::ManageOthers,
+        };
+        let spec = OperationSpec::new(asked.kind, &asked.subject, caller.uid).about(owner);
         let verdict = self.policy.judge(&caller, act).await;
+        let mut judged = Vec::new();
+        for act in Act::that_may_follow(asked.kind) {
+            judged.push((*act, self.policy.judge(&caller, *act).await));
+        }
         let (open, gate) = oneshot::channel::<()>();
         let gate = async {
             gate.await
@@ -100,9 +158,9 @@ impl Shared {
                     .await?;
                 work(Job {
                     shared,
-                    caller: caller.uid,
-                    subject: caller.subject,
-                    interactive: caller.interactive,
+                    caller,
+                    owner,
+                    judged: Mutex::new(judged),
                     reporter,
                 })
                 .await

@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! `org.kde.kapsule.Admin1`: what belongs to other users, and what holds for all of them. A user
+//! is always named; nothing here happens to somebody else's things by mistake.
+
+use std::sync::Arc;
+
+use zbus::message::Header;
+use zbus::{ObjectPath, OwnedObjectPath, interface};
+
+use super::launch::{Launched, Whose};
+use super::look::to_json;
+use super::{Shared, operation};
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::Act;
+use crate::users;
+
+/// Path, user id, description, status.
+type OperationStruct = (OwnedObjectPath, u32, String, String);
+
+#[derive(Debug)]
+pub(super) struct Admin1(pub(super) Arc<Shared>);
+
+#[interface(name = "org.kde.kapsule.Admin1", introspection_docs = false)]
+impl Admin1 {
+    async fn list_all(&self, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        to_json(&self.0.list_all(&header).await?)
+    }
+
+    async fn get_info(
+        &self,
+        owner: String,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String> {
+        to_json(&self.0.info(&header, whose(&owner).await?, &name).await?)
+    }
+
+    async fn start(
+        &self,
+        owner: String,
+        name: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Launched> {
+        self.0.start(&header, whose(&owner).await?, name).await
+    }
+
+    async fn stop(
+        &self,
+        owner: String,
+        name: String,
+        force: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Launched> {
+        self.0
+            .stop(&header, whose(&owner).await?, name, force)
+            .await
+    }
+
+    async fn restart(
+        &self,
+        owner: String,
+        name: String,
+        force: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Launched> {
+        self.0
+            .restart(&header, whose(&owner).await?, name, force)
+            .await
+    }
+
+    async fn delete(
+        &self,
+        owner: String,
+        name: String,
+        force: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Launched> {
+        self.0
+            .delete(&header, whose(&owner).await?, name, force)
+            .await
+    }
+
+    async fn list_operations(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<OperationStruct>> {
+        self.0.permitted(&header, Act::ManageOthers).await?;
+        let running = self.0.operations.running(None);
+        let described = running.iter().map(|operation| {
+            Ok((
+                operation::path(operation.id)?.into(),
+                operation.spec.asked_by,
+                operation.spec.description.clone(),
+                operation.status().as_str().to_owned(),
+            ))
+        });
+        described.collect()
+    }
+
+    async fn cancel_operation(
+        &self,
+        operation: ObjectPath<'_>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<bool> {
+        let caller = self.0.permitted(&header, Act::ManageOthers).await?;
+        let running = self.0.operations.running(None);
+        let found = running
+            .iter()
+            .find(|known| operation::path(known.id).is_ok_and(|path| path == operation))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    format!("there is no operation {operation} that runs"),
+                )
+            })?;
+        tracing::info!(
+            by = caller.uid,
+            "{}: is to be cancelled",
+            found.spec.description
+        );
+        Ok(found.cancel())
+    }
+}
+
+/// Nobody is looked up for themselves: whether there is such a user is no secret.
+async fn whose(owner: &str) -> Result<Whose> {
+    Ok(Whose::Of(users::uid_of(owner).await?))
+}

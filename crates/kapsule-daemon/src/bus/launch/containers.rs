@@ -1,0 +1,198 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Operations on containers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use kapsule_core::image::ImageRef;
+use kapsule_core::name::ContainerName;
+use kapsule_core::options::OptionValue;
+use zbus::OwnedVariant;
+use zbus::message::Header;
+
+use super::{Asked, Job, Launched, Shared, Whose};
+use crate::bus::options::from_bus;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::OperationKind;
+use crate::policy::Act;
+use crate::service::{Changed, Consent, CreateRequest};
+use crate::users::User;
+use crate::{config, users};
+
+/// An identity as a call names it: user and group id, name, home folder.
+pub(in crate::bus) type Identity = (u32, u32, String, String);
+
+impl Shared {
+    pub(in crate::bus) async fn create(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        name: String,
+        image: String,
+        options: HashMap<String, OwnedVariant>,
+    ) -> Result<Launched> {
+        let asked = Asked::own(OperationKind::Create, &name);
+        self.launch(header, asked, async move |job| {
+            let name: ContainerName = name.parse()?;
+            let options = from_bus(options)?;
+            let owner = users::lookup(job.owner).await?;
+            let configuration = config::settings_for(&owner).await;
+            for warning in &configuration.warnings {
+                job.reporter.warning(warning);
+                job.reporter.hint("Correct that file, or remove it");
+            }
+            let image: ImageRef = match image.as_str() {
+                "" => parse_default_image(&configuration.settings.default_image)?,
+                image => image.parse()?,
+            };
+            let consent = agree_to_mounts(&job, &owner, &options).await?;
+            let request = CreateRequest {
+                name,
+                image,
+                options,
+                consent,
+            };
+            job.service()
+                .create(&owner, &configuration.settings, request, &job.reporter)
+                .await?;
+            job.reporter.containers_changed();
+            Ok(())
+        })
+        .await
+    }
+
+    pub(in crate::bus) async fn delete(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        whose: Whose,
+        name: String,
+        force: bool,
+    ) -> Result<Launched> {
+        let asked = Asked::new(OperationKind::Delete, &name, whose);
+        self.launch(header, asked, async move |job| {
+            job.service()
+                .delete(job.owner, &name.parse()?, force, &job.reporter)
+                .await?;
+            job.reporter.containers_changed();
+            Ok(())
+        })
+        .await
+    }
+
+    pub(in crate::bus) async fn start(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        whose: Whose,
+        name: String,
+    ) -> Result<Launched> {
+        let asked = Asked::new(OperationKind::Start, &name, whose);
+        self.launch(header, asked, async move |job| {
+            let name: ContainerName = name.parse()?;
+            let owner = users::lookup(job.owner).await?;
+            if job.service().start(&owner, &name, &job.reporter).await? == Changed::Yes {
+                job.reporter.containers_changed();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(in crate::bus) async fn stop(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        whose: Whose,
+        name: String,
+        force: bool,
+    ) -> Result<Launched> {
+        let asked = Asked::new(OperationKind::Stop, &name, whose);
+        self.launch(header, asked, async move |job| {
+            let name: ContainerName = name.parse()?;
+            let stopped = job
+                .service()
+                .stop(job.owner, &name, force, &job.reporter)
+                .await?;
+            if stopped == Changed::Yes {
+                job.reporter.containers_changed();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(in crate::bus) async fn restart(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        whose: Whose,
+        name: String,
+        force: bool,
+    ) -> Result<Launched> {
+        let asked = Asked::new(OperationKind::Restart, &name, whose);
+        self.launch(header, asked, async move |job| {
+            let name: ContainerName = name.parse()?;
+            let owner = users::lookup(job.owner).await?;
+            job.service()
+                .restart(&owner, &name, force, &job.reporter)
+                .await?;
+            job.reporter.containers_changed();
+            Ok(())
+        })
+        .await
+    }
+
+    /// # Errors
+    /// `AccessDenied` for an identity other than the caller's.
+    pub(in crate::bus) async fn setup_user(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        name: String,
+        (uid, gid, user, home): Identity,
+    ) -> Result<Launched> {
+        let caller = self.caller(header).await?;
+        let owner = users::lookup(caller.uid).await?;
+        let own = uid == owner.uid
+            && gid == owner.gid
+            && user == owner.name
+            && Path::new(&home) == owner.home;
+        if !own {
+            return Err(Error::new(
+                ErrorKind::AccessDenied,
+                "calls that name another identity than the caller's are refused",
+            ));
+        }
+        let asked = Asked::own(OperationKind::SetupUser, &name);
+        self.launch(header, asked, async move |job| {
+            job.service()
+                .setup_user(&owner, &name.parse()?, &job.reporter)
+                .await
+        })
+        .await
+    }
+}
+
+/// Has an administrator agree to folders that the user could not open themselves.
+async fn agree_to_mounts(
+    job: &Job,
+    owner: &User,
+    options: &BTreeMap<String, OptionValue>,
+) -> Result<Consent> {
+    let folders = job.service().mounts_beyond_rights(owner, options).await?;
+    let Some(first) = folders.first() else {
+        return Ok(Consent::None);
+    };
+    job.require(Act::MountBeyondOwnRights).await.map_err(|error| {
+        error.context(format!(
+            "cannot share {} with the container: {} may not read it, and an administrator has to agree",
+            first.display(),
+            owner.name
+        ))
+    })?;
+    Ok(Consent::Given)
+}
+
+fn parse_default_image(image: &str) -> Result<ImageRef> {
+    image.parse().map_err(|error| {
+        Error::from(error).context(format!("default_image = {image} in the configuration"))
+    })
+}
