@@ -12,13 +12,17 @@
 //! | 5 | `/usr/lib/kapsule/kapsule.conf` | root |
 //! | 6 | built in | |
 //!
-//! This module only parses and merges. Reading the files is the daemon's, or for `[environment]`
-//! the command line's, as the user's own business.
+//! This module parses and merges; [`files`] reads them, and [`edit`] changes them key by key.
+
+pub mod edit;
+pub mod files;
+mod key;
 
 use std::collections::BTreeMap;
 
 use configparser::ini::{Ini, IniDefault};
 
+pub use self::key::{SettingError, SettingKey};
 use crate::image;
 
 /// Largest configuration file that is read, in bytes.

@@ -9,7 +9,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FileType, Mode, OFlags};
+pub(crate) use kapsule_core::settings::files::open_regular;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
@@ -73,30 +74,6 @@ impl Identity {
     }
 }
 
-/// Opens a regular file of at most `max_size` bytes for reading. Never waits for another process
-/// and never becomes the owner of a terminal, whatever the path leads to.
-///
-/// # Errors
-/// Those of open(2); `InvalidInput` for what is not a regular file or too large.
-pub(crate) fn open_regular(path: &Path, max_size: u64) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
-    let about = rustix::fs::fstat(&file)?;
-    if !FileType::from_raw_mode(about.st_mode).is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
-    }
-    if u64::try_from(about.st_size).unwrap_or(u64::MAX) > max_size {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("larger than {max_size} bytes"),
-        ));
-    }
-    Ok(File::from(file))
-}
-
 /// Opens a directory, to hold on to it or to list it.
 ///
 /// # Errors
@@ -117,6 +94,8 @@ pub(crate) fn make_directories(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use rustix::fs::FileType;
 
     use super::*;
     use crate::users;

@@ -1,30 +1,27 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! Reads the configuration files. Which there are, what they may say and which one wins stands
+//! The configuration in force, and changing that of all users. Which files there are, what they may say and which one wins stands
 //! in [`kapsule_core::settings`].
 //!
 //! A file that cannot be used is skipped, never fatal: a typo in a user's file must not lock the
 //! user out. Nothing is kept between calls, so that a change counts at once.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kapsule_core::settings::{Fragment, MAX_FILE, Settings};
+use kapsule_core::settings::{Fragment, SettingError, SettingKey, Settings, edit, files};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::users::User;
 use crate::{as_user, threads};
 
 /// How long a user's home may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most drop-in files that are read from one directory.
-const MAX_DROP_INS: usize = 100;
-
-/// The directories of the administrator and of the distribution, the higher in rank first.
-const SYSTEM: [&str; 2] = ["/etc/kapsule", "/usr/lib/kapsule"];
+/// What the file that is written here begins with.
+const HEADER: &str = "# Written by `kapsule config set --system`, which also changes it.\n";
 
 /// The settings in force, and what was not understood on the way to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,10 +34,10 @@ pub(crate) struct Configuration {
 
 /// The settings for a user. Takes two seconds at most.
 pub(crate) async fn settings_for(user: &User) -> Configuration {
-    let path = user.home.join(".config/kapsule/kapsule.conf");
+    let path = user.home.join(files::OF_USER);
     let reading = path.clone();
     let answer = as_user::run(user, PATIENCE, "reading the settings", move || {
-        read(&reading)
+        files::read(&reading)
     })
     .await;
     let mut fragments = Vec::new();
@@ -73,7 +70,7 @@ pub(crate) async fn system_settings() -> Settings {
 }
 
 async fn system_fragments() -> Vec<Fragment> {
-    let work = || read_system(&SYSTEM.map(PathBuf::from));
+    let work = || read_system(&files::SYSTEM.map(PathBuf::from));
     read_or_nothing(threads::run(0, PATIENCE, "reading the system's settings", work).await)
 }
 
@@ -84,77 +81,81 @@ fn read_or_nothing(answer: Result<Vec<Fragment>>) -> Vec<Fragment> {
     })
 }
 
-/// What the files in these directories say, the highest in rank first.
-fn read_system(directories: &[PathBuf]) -> Vec<Fragment> {
+/// What the files in these folders say, the highest in rank first.
+fn read_system(folders: &[PathBuf]) -> Vec<Fragment> {
     let mut fragments = Vec::new();
-    for directory in directories {
-        let mut files = drop_ins(&directory.join("kapsule.conf.d"));
-        files.push(directory.join("kapsule.conf"));
-        for path in files {
-            match read(&path) {
-                Ok(None) => {}
-                Ok(Some(fragment)) => {
-                    for warning in &fragment.warnings {
-                        tracing::warn!("{}: {warning}", path.display());
-                    }
-                    fragments.push(fragment);
+    for path in system_files(folders) {
+        match files::read(&path) {
+            Ok(None) => {}
+            Ok(Some(fragment)) => {
+                for warning in &fragment.warnings {
+                    tracing::warn!("{}: {warning}", path.display());
                 }
-                Err(why) => tracing::warn!("{} is ignored: {why}", path.display()),
+                fragments.push(fragment);
             }
+            Err(why) => tracing::warn!("{} is ignored: {why}", path.display()),
         }
     }
     fragments
 }
 
-/// The `*.conf` files in a directory, the last name first.
-fn drop_ins(directory: &Path) -> Vec<PathBuf> {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!("{} is ignored: {error}", directory.display());
-            }
-            return Vec::new();
+fn system_files(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for folder in folders {
+        let (files, listed) = files::in_folder(folder);
+        if let Err(error) = listed {
+            tracing::warn!("drop-ins of {} are ignored: {error}", folder.display());
         }
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "conf")
-        })
-        .collect();
-    files.sort_unstable_by(|a, b| b.cmp(a));
-    files.truncate(MAX_DROP_INS);
-    files
-}
-
-/// What one file says; nothing when there is none.
-fn read(path: &Path) -> std::result::Result<Option<Fragment>, String> {
-    let file = match as_user::open_regular(path, MAX_FILE) {
-        Ok(file) => file,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let mut bytes = Vec::new();
-    // It may have grown since it was measured.
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("larger than {MAX_FILE} bytes"));
+        all.extend(files);
     }
-    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
-    Fragment::parse(&text)
-        .map(Some)
-        .map_err(|error| error.to_string())
+    all
 }
 
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+/// Sets a key for all users, or leaves it to the files below when there is no value. Gives the file
+/// that still decides otherwise, if there is one higher in rank.
+///
+/// # Errors
+/// `InvalidArgument` for a key or value that cannot be; `NotFound` when a key is not set there;
+/// `Failed` when the file cannot be read or written.
+pub(crate) async fn set_for_all(key: &str, value: Option<&str>) -> Result<Option<PathBuf>> {
+    let key: SettingKey = key
+        .parse()
+        .map_err(|error: SettingError| Error::invalid(error.to_string()))?;
+    if let Some(value) = value {
+        key.check(value)
+            .map_err(|error| Error::invalid(error.to_string()))?;
+    }
+    let value = value.map(str::to_owned);
+    let folders = files::SYSTEM.map(PathBuf::from);
+    threads::run(0, PATIENCE, "changing the system's settings", move || {
+        set_in(Path::new(files::WRITTEN), &folders, &key, value.as_deref())
+    })
+    .await?
+}
+
+fn set_in(
+    file: &Path,
+    folders: &[PathBuf],
+    key: &SettingKey,
+    value: Option<&str>,
+) -> Result<Option<PathBuf>> {
+    let failed = |error: io::Error| Error::failed(format!("{}: {error}", file.display()));
+    let old = files::read_text(file).map_err(failed)?;
+    let new = match value {
+        Some(value) => edit::set(old.as_deref().unwrap_or(HEADER), key, value),
+        None => old.and_then(|old| edit::unset(&old, key)).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("{key} is not set in {}", file.display()),
+            )
+        })?,
+    };
+    files::replace(file, &new).map_err(failed)?;
+    let decides = system_files(folders).into_iter().find(|path| {
+        let text = files::read_text(path).ok().flatten();
+        text.is_some_and(|text| edit::get(&text, key).is_some())
+    });
+    Ok(decides.filter(|path| path != file && value.is_some()))
 }
 
 #[cfg(test)]
@@ -192,6 +193,32 @@ mod tests {
         assert_eq!(settings.default_image, "local:vendor");
         assert_eq!(settings.pool, "b");
         assert_eq!(read_system(&[root.path().join("none")]), []);
+    }
+
+    #[test]
+    fn settings_for_all_go_to_one_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = ["etc", "lib"].map(|name| root.path().join(name));
+        let file = folders[0].join("kapsule.conf.d/90-kapsule-config.conf");
+        let set = |key: &str, value| set_in(&file, &folders, &key.parse().unwrap(), value);
+        let pool = || Settings::merge(&read_system(&folders)).pool;
+        assert_eq!(set("storage.pool", Some("fast")).unwrap(), None);
+        assert_eq!(pool(), "fast");
+        assert_eq!(set("default_image", Some("local:x")).unwrap(), None);
+        assert_eq!(pool(), "fast");
+        // Somebody has written a file that ranks higher.
+        let higher = folders[0].join("kapsule.conf.d/99-mine.conf");
+        std::fs::write(&higher, "[storage]\npool = mine\n").unwrap();
+        assert_eq!(set("storage.pool", Some("slow")).unwrap(), Some(higher));
+        assert_eq!(pool(), "mine");
+        assert_eq!(set("storage.pool", None).unwrap(), None);
+        let error = set("storage.pool", None).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound, "{error}");
+        assert!(std::fs::read_to_string(&file).unwrap().starts_with(HEADER));
+        // What is no text is not written over.
+        std::fs::write(&file, b"\xff").unwrap();
+        assert!(set("storage.pool", Some("x")).is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"\xff");
     }
 
     #[tokio::test]

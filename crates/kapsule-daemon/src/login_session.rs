@@ -45,19 +45,12 @@ fn lives(process: &impl AsFd) -> bool {
 /// What a table as in `/proc/PID/cgroup` says: a session's scope, or the user's manager, or else
 /// the whole path, which names the service.
 fn in_table(table: &str) -> Option<&str> {
-    let path = |begin: &str| {
-        let mut lines = table.lines();
-        lines.find_map(|line| {
-            line.strip_prefix(begin)?
-                .split_once(':')
-                .map(|(_, path)| path)
-        })
-    };
-    // The unified hierarchy; where there is more than one, the one that systemd uses.
-    let of_systemd = table
-        .lines()
-        .find_map(|line| line.split_once(":name=systemd:").map(|(_, path)| path));
-    let path = of_systemd.or_else(|| path("0:"))?;
+    // The unified hierarchy and systemd's own: where there are both, one of them is not used.
+    let paths = table.lines().filter_map(|line| {
+        let unified = line.strip_prefix("0::");
+        unified.or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
+    });
+    let path = paths.max_by_key(|path| path.len())?;
     let session = path.split('/').find(|unit| {
         (unit.starts_with("session-") && unit.ends_with(".scope"))
             || (unit.starts_with("user@") && unit.ends_with(".service"))
@@ -87,6 +80,10 @@ mod tests {
             (
                 "9:memory:/x\n1:name=systemd:/user.slice/user-1.slice/session-c2.scope\n0::/\n",
                 "session-c2.scope",
+            ),
+            (
+                "9:name=systemd:/\n8:pids:/\n0::/user.slice/user-1.slice/session-7.scope\n",
+                "session-7.scope",
             ),
         ] {
             assert_eq!(in_table(table), Some(session));

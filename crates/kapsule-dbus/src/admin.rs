@@ -48,4 +48,13 @@ pub trait Admin1 {
     /// Asks an operation of any user to stop and clean up. False when it is over already.
     #[zbus(allow_interactive_auth)]
     fn cancel_operation(&self, operation: &ObjectPath<'_>) -> zbus::Result<bool>;
+
+    /// Sets a key of the configuration for all users: `KEY` of `[kapsule]`, or `SECTION.KEY`. Gives
+    /// the file that still decides otherwise, or the empty text.
+    #[zbus(allow_interactive_auth)]
+    fn set_system_default(&self, key: &str, value: &str) -> zbus::Result<String>;
+
+    /// Takes back what was set that way.
+    #[zbus(allow_interactive_auth)]
+    fn unset_system_default(&self, key: &str) -> zbus::Result<()>;
 }

@@ -148,8 +148,12 @@ pub fn values(output: &Output, signature: &str) -> Value {
     answer["data"].take()
 }
 
+/// The path of the operation in an answer.
+///
+/// # Panics
+/// When there is none.
 #[track_caller]
-fn path_in(output: &Output) -> String {
+pub fn path_in(output: &Output) -> String {
     let path = values(output, "o")[0]
         .as_str()
         .unwrap_or_default()

@@ -12,6 +12,7 @@
 //! | [`monitor`] | what passes over the bus |
 //! | [`container`] | containers and images for tests, and their end |
 //! | [`wire`] | D-Bus as a hostile user speaks it |
+//! | [`polkit`] | rules and passwords |
 //!
 //! `cargo xtask test` boots the host, installs Kapsule in it and sets these variables:
 //!
@@ -36,5 +37,6 @@ pub mod bus;
 pub mod container;
 pub mod host;
 pub mod monitor;
+pub mod polkit;
 pub mod process;
 pub mod wire;

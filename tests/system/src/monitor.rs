@@ -109,6 +109,16 @@ impl Message {
         self.field("type") == "signal" && self.member() == member
     }
 
+    /// Whether it is a signal of one of the service's own objects.
+    pub fn is_signal_of_service(&self) -> bool {
+        self.field("type") == "signal" && self.path().starts_with(ROOT_PATH)
+    }
+
+    /// The connection that it is for; empty when it is for everybody.
+    pub fn destination(&self) -> &str {
+        self.field("destination")
+    }
+
     /// Whether it is an answer.
     pub fn is_return(&self) -> bool {
         self.field("type") == "method_return"

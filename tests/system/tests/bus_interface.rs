@@ -129,6 +129,22 @@ fn the_root_object() {
             ("method", "ImportUnified", "hs", "o"),
         ],
     );
+    assert_members(
+        ROOT_PATH,
+        "org.kde.kapsule.Admin1",
+        &[
+            ("method", "CancelOperation", "o", "b"),
+            ("method", "Delete", "ssb", "o"),
+            ("method", "GetInfo", "ss", "s"),
+            ("method", "ListAll", "", "s"),
+            ("method", "ListOperations", "", "a(ouss)"),
+            ("method", "Restart", "ssb", "o"),
+            ("method", "SetSystemDefault", "ss", "s"),
+            ("method", "Start", "ss", "o"),
+            ("method", "Stop", "ssb", "o"),
+            ("method", "UnsetSystemDefault", "s", ""),
+        ],
+    );
     let introspected = ALICE
         .run([
             "gdbus",

@@ -3,6 +3,7 @@
 
 //! The installed system, as its users see it. See `src/lib.rs` for how the tests reach the host.
 
+mod administration;
 mod bad_input;
 mod bus_interface;
 mod bus_methods;
@@ -18,6 +19,7 @@ mod nested;
 mod operations;
 mod options;
 mod ownership;
+mod polkit;
 mod reboot;
 mod robustness;
 mod sandbox;

@@ -14,7 +14,7 @@ use super::look::to_json;
 use super::{Shared, operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Act;
-use crate::users;
+use crate::{config, users};
 
 /// Path, user id, description, status.
 type OperationStruct = (OwnedObjectPath, u32, String, String);
@@ -121,6 +121,39 @@ impl Admin1 {
             found.spec.description
         );
         Ok(found.cancel())
+    }
+
+    /// Gives the file that still decides otherwise, or nothing.
+    async fn set_system_default(
+        &self,
+        key: String,
+        value: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String> {
+        self.change_default(&header, &key, Some(&value)).await
+    }
+
+    async fn unset_system_default(
+        &self,
+        key: String,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<()> {
+        self.change_default(&header, &key, None).await.map(drop)
+    }
+}
+
+impl Admin1 {
+    async fn change_default(
+        &self,
+        header: &Header<'_>,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<String> {
+        let act = Act::ChangeSystemDefaults;
+        let caller = self.0.permitted(header, act).await?;
+        let decides = config::set_for_all(key, value).await?;
+        tracing::info!(by = caller.uid, "setting {key:?} of all users has changed");
+        Ok(decides.map_or_else(String::new, |path| path.display().to_string()))
     }
 }
 

@@ -3,28 +3,35 @@
 
 //! `kapsule config`
 
+mod set;
+
 use std::collections::{BTreeMap, HashMap};
 
 use crate::bus::Bus;
 use crate::error::CommandError;
 use crate::ui;
 
-/// Show the configuration that is in force for you
+/// Show the configuration that is in force for you, or change it
 ///
 /// It is read from ~/.config/kapsule/kapsule.conf, /etc/kapsule/kapsule.conf and
-/// /usr/lib/kapsule/kapsule.conf, key by key; the first one that has a key wins. To change it,
-/// edit the first.
+/// /usr/lib/kapsule/kapsule.conf, key by key; the first one that has a key wins. `set` and `unset`
+/// change the first; you can edit it as well.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(after_help = "\
 Examples:
   kapsule config
   kapsule config default_image
+  kapsule config set default_image images:debian/13
+  kapsule config set --system servers.work https://images.example.org
 
 In the file:
   [kapsule]
   default_container = dev
   default_image = images:debian/13")]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    change: Option<Change>,
     /// Print only the value of this key
     key: Option<String>,
     /// Print JSON: an object, or a text with KEY
@@ -32,7 +39,18 @@ pub(crate) struct Args {
     json: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Change {
+    Set(set::SetArgs),
+    Unset(set::UnsetArgs),
+}
+
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
+    match args.change {
+        Some(Change::Set(change)) => return set::set(change, bus).await,
+        Some(Change::Unset(change)) => return set::unset(change, bus).await,
+        None => {}
+    }
     let config = fetch(bus).await?;
     match (args.key, args.json) {
         (None, false) => ui::data(&render(&config)),
