@@ -55,8 +55,8 @@ const LAYOUT: &[(Source, &str)] = &[
         "lib/systemd/system-preset/50-kapsule.preset",
     ),
     (
-        File("data/var-lib-incus-devices.mount"),
-        "lib/systemd/system/var-lib-incus-devices.mount",
+        File("data/kapsule-mounts.service"),
+        "lib/systemd/system/kapsule-mounts.service",
     ),
     (
         File("data/incus.conf"),

@@ -17,7 +17,7 @@ use crate::caller::Callers;
 use crate::ops::Operations;
 use crate::service::Service;
 
-/// Where Incus prepares mounts for containers; a mount itself (`data/var-lib-incus-devices.mount`).
+/// Where Incus prepares mounts for containers; a mount itself (`data/kapsule-mounts.service`).
 const INCUS_DEVICES: &str = "/var/lib/incus/devices";
 
 /// Where containers' sockets and the like are kept.
@@ -73,7 +73,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
     if !is_mounted(INCUS_DEVICES) {
         tracing::warn!(
             "{INCUS_DEVICES} is no mount: containers that see the host's files will gather each other's mounts. \
-             `systemctl start var-lib-incus-devices.mount` before containers run, or restart the machine"
+             `systemctl start kapsule-mounts.service` before containers run, or restart the machine"
         );
     }
 

@@ -136,6 +136,9 @@ pub(crate) fn inner(place: &Place) -> Result<()> {
             "--keep-unit",
             "--private-users=no",
             "--capability=all",
+            // The clock is the machine's, and `timedatectl set-timezone` moves it: the first program since boot
+            // that tells the kernel a time zone is taken for one that knows the clock to be local time.
+            "--drop-capability=CAP_SYS_TIME",
         ])
         .args([
             "--resolv-conf=off",

@@ -79,7 +79,7 @@ fn tell_the_host() -> Result<()> {
     // Comes with Incus, which may run already.
     run(&mut inside(
         "root",
-        &["systemctl", "start", "var-lib-incus-devices.mount"],
+        &["systemctl", "start", "kapsule-mounts.service"],
     )?)?;
     run(&mut inside(
         "root",
