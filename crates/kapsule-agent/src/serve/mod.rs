@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `registration` | the connection to the daemon |
 //! | `session` | the life of one session |
-//! | `command`, `environment`, `startup_files`, `terminal` | what a session's process gets |
+//! | `process` | its first process |
+//! | `command`, `environment`, `startup_files`, `terminal` | what that gets |
 //! | `cgroup`, `process_tree` | knowing a session's processes, and ending them |
 //! | `poller` | what is waited for |
 
@@ -19,6 +20,7 @@ mod cgroup;
 mod command;
 mod environment;
 mod poller;
+mod process;
 mod process_tree;
 mod registration;
 mod session;

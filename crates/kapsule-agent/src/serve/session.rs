@@ -15,19 +15,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use kapsule_proto::session::{
-    Channel, Exit, FailedStage, FromAgent, Notice, Open, Received, ToAgentSession,
+    Channel, FailedStage, FromAgent, Notice, Open, Received, ToAgentSession,
 };
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Rlimit, Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Rlimit, Signal};
 
 use super::cgroup::{Cgroup, Cgroups};
 use super::command::{Account, Command};
 use super::environment::Environment;
 use super::poller::{Poller, Token};
+use super::process::{self, Streams};
 use super::process_tree;
 use super::terminal;
-use crate::spawn::{self, Blueprint, Child, Report};
+use crate::spawn::{Child, Report};
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -174,7 +174,7 @@ impl Session {
         }
         match &self.phase {
             Phase::Running { child } => {
-                let exit = reap(child);
+                let exit = process::reap(child);
                 shared.poller.remove(&child.pidfd);
                 self.phase = Phase::Over;
                 self.tell(&FromAgent::Exited(exit), &[], shared);
@@ -187,7 +187,7 @@ impl Session {
             }
             Phase::Detached { child } => {
                 shared.poller.remove(&child.pidfd);
-                reap(child);
+                process::reap(child);
                 self.phase = Phase::Over;
             }
             _ => {}
@@ -236,7 +236,12 @@ impl Session {
         }
         self.has_terminal = slave.is_some();
         self.cgroup = shared.cgroups.make(self.id);
-        let made = self.spawn(open, &command, &descriptors, slave.as_ref(), shared);
+        let streams = Streams {
+            wanted: open.stdio,
+            attached: &descriptors,
+            terminal: slave.as_ref(),
+        };
+        let made = process::make(self.id, &command, &streams, self.cgroup.as_ref(), shared);
         match made {
             Ok((child, report)) => {
                 self.phase = Phase::Starting {
@@ -252,57 +257,6 @@ impl Session {
                 self.fail(FailedStage::Spawn, errno, shared);
             }
         }
-    }
-
-    fn spawn(
-        &self,
-        open: &Open,
-        command: &Command,
-        descriptors: &[OwnedFd],
-        slave: Option<&OwnedFd>,
-        shared: &Shared,
-    ) -> std::io::Result<(Child, OwnedFd)> {
-        let null;
-        let default: BorrowedFd<'_> = match slave {
-            Some(slave) => slave.as_fd(),
-            None => {
-                let flags = OFlags::RDWR | OFlags::CLOEXEC;
-                null = rustix::fs::open("/dev/null", flags, Mode::empty())?;
-                null.as_fd()
-            }
-        };
-        let mut attached = descriptors.iter();
-        let mut stream = |is_attached: bool| match is_attached {
-            true => attached.next().map_or(default, AsFd::as_fd),
-            false => default,
-        };
-        let stdio = [
-            stream(open.stdio.stdin),
-            stream(open.stdio.stdout),
-            stream(open.stdio.stderr),
-        ];
-        let (child, report) = spawn::spawn(&Blueprint {
-            programs: &command.programs,
-            argv: &command.argv,
-            env: &command.env,
-            cwd: &command.cwd,
-            home: &command.home,
-            stdio,
-            terminal: slave.map(AsFd::as_fd),
-            cgroup: self.cgroup.as_ref().map(AsFd::as_fd),
-            open_files: shared.open_files,
-        })?;
-        let waited_for = shared
-            .poller
-            .add(&child.pidfd, Token::Process(self.id))
-            .and_then(|()| shared.poller.add(&report, Token::Report(self.id)));
-        if let Err(error) = waited_for {
-            // Nobody would notice its end, so it has to come now.
-            let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
-            reap(&child);
-            return Err(error);
-        }
-        Ok((child, report))
     }
 
     fn running(&mut self, shared: &Shared) {
@@ -330,7 +284,7 @@ impl Session {
             shared.poller.remove(&report);
             shared.poller.remove(&child.pidfd);
             // It is on its way out: reporting was its last act.
-            reap(&child);
+            process::reap(&child);
         }
         self.tell(&FromAgent::Failed { stage, errno }, &[], shared);
     }
@@ -377,31 +331,8 @@ impl Session {
                 self.phase = Phase::Detached { child };
             } else {
                 shared.poller.remove(&child.pidfd);
-                reap(&child);
+                process::reap(&child);
             }
-        }
-    }
-}
-
-/// Waits for a process that has ended or is about to.
-fn reap(child: &Child) -> Exit {
-    loop {
-        match waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED) {
-            Ok(Some(status)) => {
-                let number =
-                    |value: Option<i32>| value.and_then(|value| u8::try_from(value & 0xff).ok());
-                return match (
-                    number(status.exit_status()),
-                    number(status.terminating_signal()),
-                ) {
-                    (Some(code), _) => Exit::Code(code),
-                    (None, Some(signal)) => Exit::Signal(signal),
-                    (None, None) => Exit::Code(u8::MAX),
-                };
-            }
-            Err(Errno::INTR) => {}
-            // Somebody else has reaped it; how it ended is not known.
-            Ok(None) | Err(_) => return Exit::Code(u8::MAX),
         }
     }
 }
