@@ -4,8 +4,9 @@
 //! Agent and daemon: one packet each way on a `SOCK_SEQPACKET` connection.
 //!
 //! The agent connects out to the daemon's socket, sends one [`Hello`], and from then on only
-//! receives. The daemon sends a [`ToAgent`] per session, with one descriptor attached
-//! (`SCM_RIGHTS`); it never takes a descriptor from the agent. End of file on either side means
+//! receives. The daemon sends a [`ToAgent`] per session, with two descriptors attached
+//! (`SCM_RIGHTS`): the session's socket, and the write end of a pipe, to be closed at once, which
+//! tells the daemon that the packet was received. It never takes a descriptor from the agent. End of file on either side means
 //! that the other has gone.
 
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub enum ToAgent {
         /// [`PROTOCOL_VERSION`] of the daemon.
         version: u16,
     },
-    /// A client wants a session: its socket is attached.
+    /// A client wants a session: its socket is attached, and what to close.
     Session,
 }
 

@@ -330,8 +330,14 @@ fn a_flooded_daemon_serves_the_others() {
     let said = ALICE.sh(open).text();
     assert!(said.contains("does not take sessions"), "{said}");
     bob_works();
+    // Nor does a second one get as much again, while the first keeps what it was sent.
+    let deaf_too = hostile.start("1000", "deaf", "registered");
+    let said = ALICE.sh(open).text();
+    assert!(said.contains("512 sessions wait"), "{said}");
+    bob_works();
     hostile.end();
-    drop(deaf);
+    drop((deaf, deaf_too));
+    bob_works();
     is_unmoved(&host, before);
     // Connections that say nothing hold up only the agents of the same container.
     let knock = hostile.start("1000", "knock 100", "knocked");

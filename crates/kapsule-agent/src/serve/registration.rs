@@ -206,7 +206,7 @@ fn watch(socket_path: &Path, poller: &Poller) -> io::Result<OwnedFd> {
 /// Receives one packet; `None` is the end.
 fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(ToAgent, Option<OwnedFd>)>> {
     let mut bytes = [0; MAX_PACKET];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(
         socket,
@@ -220,6 +220,7 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(ToAgent, Option<OwnedFd
         Err(errno) => return Err(errno.into()),
     };
     let descriptor = control.drain().find_map(|message| match message {
+        // The second one is closed here, by which the daemon knows that this packet was received.
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });

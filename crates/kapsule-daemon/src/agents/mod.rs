@@ -10,6 +10,7 @@
 
 mod listener;
 mod registered;
+mod underway;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 use registered::Registered;
+use underway::Underway;
 
 /// The agent of one container, present or not.
 type Slot = watch::Sender<Option<Arc<Registered>>>;
@@ -33,6 +35,7 @@ type Slot = watch::Sender<Option<Arc<Registered>>>;
 #[derive(Default)]
 pub(crate) struct Agents {
     entries: Mutex<HashMap<ContainerId, Entry>>,
+    underway: Underway,
 }
 
 struct Entry {
@@ -167,7 +170,11 @@ impl Agents {
         user: SessionUser,
     ) -> Option<Result<OwnedFd>> {
         let agent = self.current(id, user)?;
-        Some(agent.open_session().map_err(|error| {
+        let opened = self
+            .underway
+            .add(id.owner)
+            .and_then(|witness| agent.open_session(&witness));
+        Some(opened.map_err(|error| {
             Error::new(
                 ErrorKind::AgentUnavailable,
                 format!(

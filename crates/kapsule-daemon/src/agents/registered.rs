@@ -41,8 +41,9 @@ impl Registered {
         let _ = self.socket.recv(&mut nothing).await;
     }
 
-    /// Makes a session's socket pair, passes one end to the agent and returns the other.
-    pub(super) fn open_session(&self) -> io::Result<OwnedFd> {
+    /// Makes a session's socket pair, passes one end to the agent, together with the witness of
+    /// [`super::underway`], and returns the other.
+    pub(super) fn open_session(&self, witness: &OwnedFd) -> io::Result<OwnedFd> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -50,9 +51,9 @@ impl Registered {
             None,
         )?;
         let packet = registration::encode(&ToAgent::Session).map_err(io::Error::other)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [theirs.as_fd()];
+        let descriptors = [theirs.as_fd(), witness.as_fd()];
         if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(io::Error::other("no room for a descriptor"));
         }
