@@ -81,26 +81,13 @@ impl Callers {
     /// # Errors
     /// `AccessDenied` when the bus cannot tell, as for a caller that is gone already.
     pub(crate) async fn identify(&self, header: &Header<'_>) -> Result<Caller> {
-        let denied = |why: String| {
-            Error::new(
-                ErrorKind::AccessDenied,
-                format!("cannot find out who is calling: {why}"),
-            )
-        };
         let sender = header
             .sender()
             .ok_or_else(|| denied("the message has no sender".to_owned()))?;
         let subject =
             Subject::new_for_message_header(header).map_err(|error| denied(error.to_string()))?;
         let name = OwnedUniqueName::from(sender.to_owned());
-        let known = self.known().get(&name).cloned();
-        let Person { uid, session } = match known {
-            Some(person) => person,
-            None => tokio::time::timeout(PATIENCE, self.ask(&name))
-                .await
-                .map_err(|_| denied("the bus does not answer".to_owned()))?
-                .map_err(|error| denied(error.to_string()))?,
-        };
+        let Person { uid, session } = self.person(&name).await?;
         let interactive = header
             .primary()
             .flags()
@@ -111,6 +98,25 @@ impl Callers {
             subject: Arc::new(subject),
             interactive,
         })
+    }
+
+    /// The user of a connection.
+    ///
+    /// # Errors
+    /// As [`identify`](Self::identify).
+    pub(crate) async fn user_of(&self, name: &OwnedUniqueName) -> Result<u32> {
+        Ok(self.person(name).await?.uid)
+    }
+
+    async fn person(&self, name: &OwnedUniqueName) -> Result<Person> {
+        let known = self.known().get(name).cloned();
+        match known {
+            Some(person) => Ok(person),
+            None => tokio::time::timeout(PATIENCE, self.ask(name))
+                .await
+                .map_err(|_| denied("the bus does not answer".to_owned()))?
+                .map_err(|error| denied(error.to_string())),
+        }
     }
 
     /// Asks the bus for the user of a connection.
@@ -166,4 +172,11 @@ impl Callers {
     pub(crate) fn count(&self) -> usize {
         self.known().len()
     }
+}
+
+fn denied(why: String) -> Error {
+    Error::new(
+        ErrorKind::AccessDenied,
+        format!("cannot find out who is calling: {why}"),
+    )
 }

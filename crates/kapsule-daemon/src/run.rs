@@ -9,10 +9,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::fdo::RequestNameFlags;
-use zbus::{Connection, connection};
+use zbus::{Address, Connection};
 
 use crate::arguments::Arguments;
-use crate::bus;
+use crate::bus::{self, Gate};
 use crate::caller::Callers;
 use crate::ops::Operations;
 use crate::service::Service;
@@ -36,10 +36,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> Result<()> {
-    let builder = match arguments.session {
-        true => connection::Builder::session(),
-        false => connection::Builder::system(),
+    let address = match arguments.session {
+        true => Address::session(),
+        false => Address::system(),
     };
+    let address = address.context("cannot find the message bus")?;
+    let (builder, gate, attendance) = Gate::connect(&address)
+        .await
+        .context("cannot connect to the message bus")?;
     let connection = builder
         .build()
         .await
@@ -47,6 +51,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let callers = Callers::new(&connection)
         .await
         .context("cannot use the message bus")?;
+    gate.attend(attendance, connection.clone(), callers.clone());
     let service = Service::new(
         incus::Client::new(arguments.socket),
         PathBuf::from(STATE),

@@ -11,6 +11,7 @@ mod enter;
 mod failures;
 mod guests;
 mod hostile;
+mod hostile_boot;
 mod hostile_guest;
 mod images;
 mod lifecycle;

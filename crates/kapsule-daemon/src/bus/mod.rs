@@ -19,6 +19,7 @@ mod admin;
 mod containers;
 mod enter;
 mod error;
+mod gate;
 mod images;
 mod launch;
 mod look;
@@ -30,6 +31,7 @@ mod signals;
 
 use std::sync::Arc;
 
+pub(crate) use gate::Gate;
 use tokio::sync::mpsc;
 use zbus::Connection;
 use zbus::message::Header;

@@ -22,6 +22,11 @@ pub(crate) const LINGER: Duration = Duration::from_secs(5);
 /// Most operations that one user can have running.
 const MAX_RUNNING: usize = 16;
 
+/// Most operations of one user that are remembered, with those that have just ended. Each has an object,
+/// and several signals for each of the user's programs: who begins more than this in the time that one
+/// is remembered begins them for their own sake.
+const MAX_REMEMBERED: usize = 100;
+
 /// The operations of this run of the daemon. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Operations {
@@ -68,15 +73,24 @@ impl Operations {
         let user = spec.asked_by;
         let operation = {
             let mut all = self.all();
-            let running = all
-                .values()
-                .filter(|other| other.spec.asked_by == user && other.status() == Status::Running)
+            let theirs = || all.values().filter(|other| other.spec.asked_by == user);
+            let running = theirs()
+                .filter(|other| other.status() == Status::Running)
                 .count();
             if running >= MAX_RUNNING {
                 return Err(Error::new(
                     ErrorKind::LimitExceeded,
                     format!(
                         "{running} of your operations are running already; wait for one to end, or cancel one"
+                    ),
+                ));
+            }
+            if theirs().count() >= MAX_REMEMBERED {
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    format!(
+                        "{MAX_REMEMBERED} of your operations have ended within the last seconds; wait {} s before you begin another one",
+                        LINGER.as_secs()
                     ),
                 ));
             }

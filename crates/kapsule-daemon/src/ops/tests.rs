@@ -246,3 +246,26 @@ async fn progress_goes_up_in_per_cent() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_very_many_short_ones_has_to_wait() {
+    let (operations, _stream) = Operations::new();
+    let start = |owner| operations.start(spec(owner), open(), async |_| Ok(()));
+    let mut refused = None;
+    for number in 0..=MAX_REMEMBERED {
+        let started = start(1);
+        assert_eq!(started.is_err(), number == MAX_REMEMBERED, "{number}");
+        refused = started.err();
+        // Until it has ended.
+        while !operations.running(Some(1)).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(
+        refused.map(|error| error.kind),
+        Some(ErrorKind::LimitExceeded)
+    );
+    assert!(start(2).is_ok(), "others are not concerned");
+    tokio::time::sleep(LINGER + LINGER).await;
+    assert!(start(1).is_ok());
+}

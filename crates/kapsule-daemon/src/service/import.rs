@@ -14,7 +14,7 @@ use std::time::Duration;
 use incus::{Image, ImageAliasEntry, ImageAliasPut, ImportOptions};
 use kapsule_core::image;
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::follow::follow;
 use super::image_owners::{self, Deletion, is_visible, may_move};
@@ -30,6 +30,11 @@ pub(crate) enum ImportSource {
     /// One tarball with both.
     Unified { tarball: OwnedFd },
 }
+
+/// The largest image, in bytes. Images are compressed; what is larger is a disk, or nothing but a hole.
+const MAX_IMAGE: u64 = 64 << 30;
+/// The largest metadata tarball: it holds a small file, and a few templates.
+const MAX_METADATA: u64 = 64 << 20;
 
 /// How often the progress of an upload is shown.
 const TICK: Duration = Duration::from_millis(200);
@@ -120,11 +125,11 @@ impl Service {
         let (upload, total) = match source {
             ImportSource::Split { metadata, rootfs } => {
                 let (metadata, rootfs) = (
-                    regular(metadata, "metadata")?,
-                    regular(rootfs, "root file system")?,
+                    regular(metadata, "metadata", MAX_METADATA)?,
+                    regular(rootfs, "root file system", MAX_IMAGE)?,
                 );
                 let total = metadata.1 + rootfs.1;
-                let (metadata, rootfs) = (watch(metadata.0, &seen), watch(rootfs.0, &seen));
+                let (metadata, rootfs) = (watch(metadata, &seen), watch(rootfs, &seen));
                 let incus = self.incus.clone();
                 let send =
                     async move { incus.import_image_split(metadata, rootfs, &options).await };
@@ -134,7 +139,8 @@ impl Service {
                 )
             }
             ImportSource::Unified { tarball } => {
-                let (tarball, total) = regular(tarball, "image")?;
+                let tarball = regular(tarball, "image", MAX_IMAGE)?;
+                let total = tarball.1;
                 let tarball = watch(tarball, &seen);
                 let incus = self.incus.clone();
                 let send = async move { incus.import_image_unified(tarball, &options).await };
@@ -212,13 +218,19 @@ async fn send(
 
 /// A descriptor as a file, with its size. Refuses what is not a regular file: reading anything
 /// else could wait for ever.
-fn regular(descriptor: OwnedFd, what: &str) -> Result<(File, u64)> {
+fn regular(descriptor: OwnedFd, what: &str, max: u64) -> Result<(File, u64)> {
     let file = File::from(descriptor);
     let metadata = file
         .metadata()
         .map_err(|error| Error::invalid(format!("cannot read the {what}: {error}")))?;
     if !metadata.is_file() {
         return Err(Error::invalid(format!("the {what} is not a regular file")));
+    }
+    if metadata.len() > max {
+        return Err(Error::invalid(format!(
+            "the {what} has {} bytes, and {max} are the most",
+            metadata.len()
+        )));
     }
     Ok((file, metadata.len()))
 }
@@ -241,13 +253,14 @@ fn fingerprint(seen: &Mutex<Seen>) -> String {
 
 /// A file that is counted and hashed while it is read.
 struct Watched {
-    file: tokio::fs::File,
+    /// No more than there was in the beginning: its owner may write to it for ever.
+    file: tokio::io::Take<tokio::fs::File>,
     seen: Arc<Mutex<Seen>>,
 }
 
-fn watch(file: File, seen: &Arc<Mutex<Seen>>) -> Watched {
+fn watch((file, length): (File, u64), seen: &Arc<Mutex<Seen>>) -> Watched {
     Watched {
-        file: tokio::fs::File::from_std(file),
+        file: tokio::fs::File::from_std(file).take(length),
         seen: Arc::clone(seen),
     }
 }

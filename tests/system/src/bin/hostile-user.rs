@@ -14,6 +14,7 @@
 //! | `operations COUNT` | that many operations at once |
 //! | `list COUNT` | that many questions at once |
 //! | `sessions NAME COUNT SECONDS` | that many sessions, held |
+//! | `become NAME PROGRAM ARG…` | asks for a container, and is another program's process at once |
 //! | `swap A B SECONDS` | exchanges two files as fast as it goes |
 //!
 //! It prints what came of it.
@@ -21,10 +22,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use kapsule_system_tests::bus::MANAGER;
+use kapsule_system_tests::wire::connection::Connection;
+use kapsule_system_tests::wire::value::Value;
 use kapsule_system_tests::wire::{attack, fuzz};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -61,6 +65,15 @@ fn run(words: &[String]) -> io::Result<()> {
             show(attack::at_once(&call, number(1))?);
         }
         "sessions" => show(attack::sessions(text(1), number(2), seconds(3))?),
+        "become" => {
+            let mut bus = Connection::open()?;
+            let options = Value::Array("{sv}".to_owned(), Vec::new());
+            let arguments = vec![text(1).into(), "local:debian".into(), options];
+            bus.send(&attack::call(MANAGER, "CreateContainer", arguments))?;
+            bus.outlive()?;
+            let arguments = words.get(3..).unwrap_or_default();
+            return Err(Command::new(text(2)).args(arguments).exec());
+        }
         "swap" => swap(text(1), text(2), seconds(3))?,
         _ => return Err(io::Error::other("what shall I do?")),
     }

@@ -66,6 +66,16 @@ impl Connection {
         self.kept.get_or_insert_default();
     }
 
+    /// Keeps the connection open beyond this program's end, which is that of its process, for the program
+    /// that takes its place.
+    ///
+    /// # Errors
+    /// When the kernel does not let it.
+    pub fn outlive(&self) -> io::Result<()> {
+        rustix::io::fcntl_setfd(&self.stream, rustix::io::FdFlags::empty())?;
+        Ok(())
+    }
+
     /// Gives up writing after this time; `None` waits for ever.
     ///
     /// # Errors
