@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -232,6 +233,14 @@ fn regular(descriptor: OwnedFd, what: &str, max: u64) -> Result<(File, u64)> {
             metadata.len()
         )));
     }
+    // What is stored takes the whole size: a file of holes would fill the disk with nothing.
+    let stored = metadata.blocks().saturating_mul(512);
+    if metadata.len() > MAX_METADATA && stored < metadata.len() / 16 {
+        return Err(Error::invalid(format!(
+            "the {what} is nearly empty: of {} bytes, {stored} are there",
+            metadata.len()
+        )));
+    }
     Ok((file, metadata.len()))
 }
 
@@ -279,5 +288,26 @@ impl AsyncRead for Watched {
             seen.hash.update(new);
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_too_large_nor_full_of_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str, size: u64| {
+            let path = dir.path().join(name);
+            File::create(&path).unwrap().set_len(size).unwrap();
+            OwnedFd::from(File::open(&path).unwrap())
+        };
+        assert!(regular(open("small", 1000), "image", MAX_IMAGE).is_ok());
+        assert!(regular(open("large", 1001), "image", 1000).is_err());
+        let error = regular(open("holes", 1 << 32), "image", MAX_IMAGE).unwrap_err();
+        assert!(error.message.contains("nearly empty"), "{error}");
+        let (pipe, _other) = io::pipe().unwrap();
+        assert!(regular(pipe.into(), "image", MAX_IMAGE).is_err());
     }
 }

@@ -103,7 +103,7 @@ fn s10_an_image_is_opened_as_the_user() {
         "mkdir F/incus.tar.xz F/rootfs.squashfs",
         "echo x > F/incus.tar.xz; ln -s F/rootfs.squashfs F/rootfs.squashfs",
         "echo x > F/incus.tar.xz; echo x > F/rootfs.squashfs",
-        "echo x > F/incus.tar.xz; truncate -s 100G F/rootfs.squashfs",
+        "echo x > F/incus.tar.xz; truncate -s 60G F/rootfs.squashfs",
     ] {
         let make = make.replace('F', folder);
         BOB.sh(&format!("rm -rf {folder}; mkdir {folder}; {make}"))
