@@ -4,8 +4,9 @@
 //! Work with a user's own rights: what they could not read or make themselves, the daemon does
 //! not read or make for them.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -83,18 +84,29 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Makes a directory and what is missing above it, with mode 0755 less the umask.
+/// Makes a directory and what is missing above it, with mode 0755 whatever the umask is, which is the
+/// daemon's and not the user's.
 ///
 /// # Errors
-/// Those of mkdir(2); `AlreadyExists` when something else than a directory has the name.
+/// Those of mkdir(2) and chmod(2); `AlreadyExists` when something else than a directory has the name.
 pub(crate) fn make_directories(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).create(path)
+    let missing: Vec<&Path> = path.ancestors().take_while(|it| !it.exists()).collect();
+    for directory in missing.into_iter().rev() {
+        match std::fs::create_dir(directory) {
+            Ok(()) => std::fs::set_permissions(directory, Permissions::from_mode(0o755))?,
+            // Somebody else was quicker.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match path.is_dir() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::AlreadyExists.into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use rustix::fs::FileType;
 
     use super::*;
@@ -120,6 +132,22 @@ mod tests {
         assert!(open_directory(&file).is_err());
     }
 
+    #[test]
+    fn directories_are_made_with_a_mode_of_their_own() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        make_directories(&path).unwrap();
+        make_directories(&path).unwrap();
+        for made in [&path, path.parent().unwrap()] {
+            let mode = std::fs::metadata(made).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{}", made.display());
+        }
+        let file = root.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(make_directories(&file).is_err());
+        assert!(make_directories(&file.join("below")).is_err());
+    }
+
     #[tokio::test]
     async fn has_the_users_rights_and_not_roots() {
         if !rustix::process::geteuid().is_root() {
@@ -128,10 +156,10 @@ mod tests {
         }
         let nobody = users::lookup(65534).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let secret = dir.path().join("secret");
         std::fs::write(&secret, "x").unwrap();
-        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
 
         let path = secret.clone();
         let kind = run(&nobody, SOON, "reading", move || {

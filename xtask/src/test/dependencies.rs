@@ -16,17 +16,37 @@ use crate::run::{cmd, stream};
 const VERSION: &str = "0.20.2";
 
 pub(super) fn check() -> Result<()> {
+    deny(&[], &["bans", "licenses", "sources"])
+}
+
+/// Whether somebody has brought RustSec's database. It is no package, and a test must not need more than
+/// packages; so it is looked at where it is there, and its absence is said.
+pub(super) fn has_advisories() -> bool {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    // Where cargo-deny keeps it, unless deny.toml says otherwise.
+    let databases = home.map(|home| fs::read_dir(home.join("advisory-dbs")));
+    databases.is_some_and(|folder| folder.is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+/// No known fault is in what we build on, as far as the database on this machine knows.
+pub(super) fn check_advisories() -> Result<()> {
+    deny(&["--offline"], &["advisories"])
+}
+
+fn deny(options: &[&str], checks: &[&str]) -> Result<()> {
     let deny = tool()?;
     let mut command = cmd(
         deny.to_str().context("the cache's path is not UTF-8")?,
         ["--locked"],
     );
-    // Advisories are left out: their database is no package, and a test must not need more than packages.
     stream(
         command
             .current_dir(dirs::workspace())
+            .args(options)
             .args(["check", "--hide-inclusion-graph"])
-            .args(["bans", "licenses", "sources"]),
+            .args(checks),
     )
 }
 

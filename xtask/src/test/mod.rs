@@ -7,6 +7,7 @@
 mod dependencies;
 mod licences;
 mod report;
+mod unsafe_code;
 
 use std::process::{Command, ExitCode};
 
@@ -34,6 +35,18 @@ pub(crate) fn test(skip_host: bool) -> Result<ExitCode> {
     });
     report.check("licences of our files", licences::check);
     report.check("licences of dependencies", dependencies::check);
+    if dependencies::has_advisories() {
+        report.check(
+            "advisories about dependencies",
+            dependencies::check_advisories,
+        );
+    } else {
+        eprintln!(
+            "\n== advisories about dependencies: SKIPPED: their database is no package, and is not there; \
+             `cargo deny fetch` brings it"
+        );
+    }
+    report.check("unsafe code", unsafe_code::check);
     report.check("lints", || {
         let args = [
             "clippy",

@@ -46,9 +46,10 @@ pub(super) fn bind(
         _ => {}
     }
     let listener = UnixSeqpacketListener::bind(&socket)?;
+    // The mode first: it takes no capability as long as the socket is our own.
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
     // The group too: guest root's rights reach only files of which both numbers are known inside.
     chown(&socket, Some(owner), group)?;
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 

@@ -19,8 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
 
-/// The kernel's table of IPv4 routes. Below `self`, since the service sees no more of `/proc`.
-const ROUTES: &str = "/proc/self/net/route";
+/// The kernel's tables of IPv4 routes. The unit shows the host's in the first place, since the service
+/// has a network of its own, without anything in it; the second is there without the unit.
+const ROUTES: [&str; 2] = ["/run/kapsule/routes", "/proc/self/net/route"];
 
 /// The oldest Incus that works: the first long-term release.
 const OLDEST_INCUS: u32 = 6;
@@ -166,9 +167,10 @@ impl Service {
             .filter_map(|network| Subnet::parse(network.config.get("ipv4.address")?))
             .collect();
         // Without the table only Incus' own networks are avoided.
-        taken.extend(subnet::routes(
-            &fs::read_to_string(ROUTES).unwrap_or_default(),
-        ));
+        let table = ROUTES
+            .iter()
+            .find_map(|table| fs::read_to_string(table).ok());
+        taken.extend(subnet::routes(&table.unwrap_or_default()));
         let address = subnet::first_free(range, &taken).ok_or_else(|| {
             Error::failed(format!(
                 "no free network in {}: the administrator can name another range as 'subnets' \

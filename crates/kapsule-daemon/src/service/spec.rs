@@ -59,10 +59,12 @@ fn write_inner(folder: &Path, spec: &GuestSpec) -> io::Result<()> {
             .mode(0o700)
             .create(parent)?;
     }
-    match DirBuilder::new().mode(0o755).create(folder) {
+    match DirBuilder::new().create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
+    // Whatever the umask is, which is to keep everything else to root.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     let text = serde_json::to_vec_pretty(spec)?;
     let file = folder.join(SPEC_FILE);
     if fs::read(&file).is_ok_and(|old| old == text) {
