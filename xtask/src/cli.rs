@@ -45,6 +45,9 @@ enum Command {
         /// Leave out what needs the host.
         #[arg(long)]
         skip_host: bool,
+        /// Only the Debian package, in a host of its own.
+        #[arg(long, conflicts_with = "skip_host")]
+        only_package: bool,
     },
     /// Feed made-up input to the parsers of what comes from elsewhere, and see that none of it does harm.
     Fuzz {
@@ -175,7 +178,10 @@ pub(crate) fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo { keep } => crate::demo::demo(keep),
-        Command::Test { skip_host } => crate::test::test(skip_host),
+        Command::Test {
+            skip_host,
+            only_package,
+        } => crate::test::test(skip_host, only_package),
         Command::Fuzz { target, seconds } => {
             crate::fuzz::fuzz(target.as_deref(), seconds)?;
             Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod licences;
+mod package;
 mod report;
 mod unsafe_code;
 
@@ -23,8 +24,12 @@ use crate::{dirs, host, needs};
 /// has in the usual one.
 const HOST: &str = "test-host";
 
-/// Runs everything. `skip_host`: only what needs no booted host.
-pub(crate) fn test(skip_host: bool) -> Result<ExitCode> {
+/// Runs everything, or only the test of the package. `skip_host`: only what needs no booted host.
+pub(crate) fn test(skip_host: bool, only_package: bool) -> Result<ExitCode> {
+    if only_package {
+        package::check()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if std::env::var_os(HOST_VARIABLE).is_none() {
         return with_own_host();
     }
@@ -85,6 +90,7 @@ pub(crate) fn test(skip_host: bool) -> Result<ExitCode> {
     if !skip_host {
         test_in_host(&mut report);
         report.check("the host goes down", host::down);
+        report.check("the Debian package in a clean host", package::check);
         if report.all_passed() {
             host::destroy()?;
         } else {
