@@ -19,6 +19,7 @@ mod create;
 mod devices;
 mod follow;
 mod hooks;
+mod host_net;
 mod image_owners;
 mod images;
 mod import;

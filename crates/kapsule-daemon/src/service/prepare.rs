@@ -5,7 +5,6 @@
 //! storage pool, the user's project and network, and the right to map their number. Each step
 //! looks first, so that it is done once, and says what it changed.
 
-use std::fs;
 use std::path::Path;
 
 use incus::{NetworkPost, ProjectPost, StoragePoolPost};
@@ -14,14 +13,10 @@ use tracing::info;
 
 use super::place::{network_name, project_name};
 use super::subnet::{self, Subnet};
-use super::{Service, incus_error, subid};
+use super::{Service, host_net, incus_error, subid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
-
-/// The kernel's tables of IPv4 routes. The unit shows the host's in the first place, since the service
-/// has a network of its own, without anything in it; the second is there without the unit.
-const ROUTES: [&str; 2] = ["/run/kapsule/routes", "/proc/self/net/route"];
 
 /// The oldest Incus that works: the first long-term release.
 const OLDEST_INCUS: u32 = 6;
@@ -167,10 +162,7 @@ impl Service {
             .filter_map(|network| Subnet::parse(network.config.get("ipv4.address")?))
             .collect();
         // Without the table only Incus' own networks are avoided.
-        let table = ROUTES
-            .iter()
-            .find_map(|table| fs::read_to_string(table).ok());
-        taken.extend(subnet::routes(&table.unwrap_or_default()));
+        taken.extend(subnet::routes(&host_net::table(host_net::ROUTES)));
         let address = subnet::first_free(range, &taken).ok_or_else(|| {
             Error::failed(format!(
                 "no free network in {}: the administrator can name another range as 'subnets' \
