@@ -130,20 +130,20 @@ fn the_daemon_can_write_where_it_must_and_nowhere_else() {
 fn the_daemon_can_start_no_program() {
     let Some(_host) = shared() else { return };
     let root = format!("/proc/{}/root", daemon());
-    ROOT.sh("for d in /tmp /run /home/alice; do cp /bin/true $d/t-wall; done")
+    ROOT.sh("for d in /tmp /run /home/alice; do cp /bin/true $d/t-program; done")
         .ok();
     for program in [
         "/usr/bin/true",
         "/usr/bin/sh",
         "/usr/bin/kapsule",
-        "/tmp/t-wall",
-        "/run/t-wall",
-        "/home/alice/t-wall",
+        "/tmp/t-program",
+        "/run/t-program",
+        "/home/alice/t-program",
     ] {
         let refused = ROOT.run([format!("{root}{program}")]);
         assert_eq!(refused.status, 126, "{program}: {refused}");
     }
-    ROOT.sh("rm /tmp/t-wall /run/t-wall /home/alice/t-wall")
+    ROOT.sh("rm /tmp/t-program /run/t-program /home/alice/t-program")
         .ok();
 }
 
