@@ -170,6 +170,41 @@ fn much_output_arrives_all_of_it() {
     );
 }
 
+/// So much that a second thread writes it.
+#[test]
+fn very_much_output_arrives_all_of_it() {
+    let Some(_host) = shared() else { return };
+    // Its input is left open: the end of one is a key, and echoed.
+    let mut session = ALICE
+        .enter_command(common().name, ["sh", "-c", "seq 1500000; exit 3"])
+        .tty()
+        .start();
+    let stdin = session.stdin.take();
+    let text = session.wait().ended(3);
+    drop(stdin);
+    let mut numbers = text.split("\r\n").skip(1);
+    for wanted in 2..1_500_000 {
+        assert_eq!(numbers.next(), Some(wanted.to_string().as_str()));
+    }
+    assert!(numbers.next().is_some_and(|last| last == "1500000"));
+    // The marks are the last, also when it is ended in the middle of it.
+    let name = common().name;
+    let mut session = ALICE.enter_command(name, ["yes", "t3-much"]).tty().start();
+    while session.stdout().len() < 4_000_000 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(session.is_running());
+    }
+    ALICE
+        .run(["pkill", "-TERM", "-f", "^kapsule enter .*yes t3-much"])
+        .ok();
+    let text = session.wait().ended(143);
+    assert!(
+        text.ends_with("\x1b[23;0t\x1b]777;container;pop;;\x07"),
+        "{:?}",
+        &text[text.len() - 200..]
+    );
+}
+
 #[test]
 fn errors_can_go_elsewhere() {
     let Some(_host) = shared() else { return };
@@ -181,6 +216,20 @@ fn errors_can_go_elsewhere() {
     // Only one end is a terminal: then the session has none.
     shell.write("kapsule enter $c -- sh -c 'test -t 0 || test -t 1; echo piped=$?' | cat\n");
     shell.wait_for("piped=1");
+}
+
+/// OSC 7, by which a shell tells its working directory, is between the shell and the terminal.
+#[test]
+fn what_a_program_tells_the_terminal_arrives_and_nothing_is_added() {
+    let Some(_host) = shared() else { return };
+    let told = "\x1b]7;file://somewhere/tmp\x07\x1b]8;;x\x1b\\";
+    let text = ALICE
+        .enter_command(common().name, ["printf", "%s", told])
+        .tty()
+        .run()
+        .ended(0);
+    assert_eq!(text.matches("\x1b]7;").count(), 1, "{text:?}");
+    assert!(text.contains(told), "{text:?}");
 }
 
 /// The marks that terminals read, to the byte.

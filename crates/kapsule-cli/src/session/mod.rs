@@ -15,6 +15,7 @@
 //! | `with_terminal` | the relay when there is a terminal |
 //! | `with_pipes` | the relay when there is none |
 //! | `relay`, `stream` | one direction of either, and its two ends |
+//! | `writer` | a thread for a terminal that much is written to |
 //! | `host_terminal` | raw mode, size and keys |
 //! | `mark` | which container it is, as terminals understand it |
 //! | `signals` | what is sent to this process meanwhile |
@@ -31,6 +32,7 @@ mod stream;
 mod watchdog;
 mod with_pipes;
 mod with_terminal;
+mod writer;
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;

@@ -9,7 +9,7 @@
 //! input and output of this process are closed by putting `/dev/null` in their place; standard
 //! error stays open for what there is to say at the end.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
@@ -26,6 +26,8 @@ const SURE: usize = 4096;
 /// How much is moved at once from pipe to pipe, and the size of a pipe of ours through which much
 /// goes: the larger, the less often its two ends have to wait for each other.
 const SPLICE: usize = 1024 * 1024;
+/// How often in a row one direction moves what it does not gather, before others have their turn.
+const ROUNDS: usize = 16;
 /// How much is much. Pipes of that size are a scarce good (`pipe-user-pages-soft`).
 const MUCH: usize = 1024 * 1024;
 /// Most that is still taken after the program has ended. More than any pipe or terminal holds by
@@ -39,6 +41,8 @@ pub(super) struct Relay<'a> {
     method: Method,
     /// Bytes that may still be taken from the source, once its writer has ended.
     rest: Option<usize>,
+    /// How much has been moved.
+    moved: usize,
 }
 
 #[derive(Debug)]
@@ -53,8 +57,8 @@ enum Method {
     /// Both ends are pipes, and the kernel moves the pages.
     Splice {
         sink_full: bool,
-        /// How much was moved, until the pipes were made for more.
-        moved: Option<usize>,
+        /// The pipes were made for much.
+        wide: bool,
     },
     /// Through memory.
     Copy(Buffer),
@@ -68,6 +72,8 @@ struct Buffer {
     end: usize,
     /// How much the sink takes at once.
     at_once: usize,
+    /// Reads as long as much is there before it writes.
+    gathers: bool,
 }
 
 /// What `poll` has to look at for a direction.
@@ -96,7 +102,7 @@ impl<'a> Relay<'a> {
         let method = if source.kind() == FileType::Fifo && sink.kind() == FileType::Fifo {
             Method::Splice {
                 sink_full: false,
-                moved: Some(0),
+                wide: false,
             }
         } else {
             Method::Copy(Buffer::new(&sink))
@@ -105,6 +111,28 @@ impl<'a> Relay<'a> {
             state: State::Open { source, sink },
             method,
             rest: None,
+            moved: 0,
+        }
+    }
+
+    /// Once much has gone to a terminal, that terminal: its writing is worth a thread.
+    pub(super) fn busy_terminal(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Open {
+                sink: End::Terminal(terminal),
+                ..
+            } if self.moved >= MUCH => Some(terminal.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// Lets a thread write to the sink: from now on through this pipe.
+    pub(super) fn write_through(&mut self, pipe: OwnedFd) {
+        if let State::Open { sink, .. } = &mut self.state {
+            *sink = End::Owned(pipe);
+        }
+        if let Method::Copy(buffer) = &mut self.method {
+            buffer.gathers = false;
         }
     }
 
@@ -198,25 +226,25 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Moves once; when the writer has ended, as long as there is something.
+    /// Moves once, or a few times where that is little; when the writer has ended, as long as there
+    /// is something.
     fn advance(&mut self) {
+        let mut rounds = match &self.method {
+            Method::Copy(buffer) if !buffer.gathers => ROUNDS,
+            _ => 0,
+        };
         while let State::Open { source, sink } = &self.state {
             let budget = self.rest.unwrap_or(usize::MAX);
             let step = match &mut self.method {
                 _ if budget == 0 => Step::SourceEnded,
-                Method::Splice { sink_full, moved } => {
+                Method::Splice { sink_full, wide } => {
+                    if self.moved >= MUCH && !*wide {
+                        source.widen(SPLICE);
+                        sink.widen(SPLICE);
+                        *wide = true;
+                    }
                     match step_splice(source, sink, sink_full, budget) {
-                        Some(step) => {
-                            if let (Some(so_far), Step::Moved(more)) = (&mut *moved, &step) {
-                                *so_far += more;
-                                if *so_far >= MUCH {
-                                    source.widen(SPLICE);
-                                    sink.widen(SPLICE);
-                                    *moved = None;
-                                }
-                            }
-                            step
-                        }
+                        Some(step) => step,
                         None => {
                             self.method = Method::Copy(Buffer::new(sink));
                             continue;
@@ -230,8 +258,10 @@ impl<'a> Relay<'a> {
                 Step::Dry | Step::SourceEnded | Step::SinkGone => 0,
             };
             self.rest = self.rest.map(|rest| rest.saturating_sub(taken));
+            self.moved = self.moved.saturating_add(taken);
             match step {
                 Step::Moved(_) if self.rest.is_some() => {}
+                Step::Moved(_) if rounds > 0 => rounds -= 1,
                 Step::Moved(_) | Step::Full(_) => return,
                 Step::Dry if self.rest.is_none() => return,
                 Step::Dry | Step::SourceEnded => self.end(State::SourceEnded),
@@ -276,6 +306,7 @@ impl Buffer {
             start: 0,
             end: 0,
             at_once: if takes_all { BUFFER } else { SURE },
+            gathers: true,
         }
     }
 
@@ -325,7 +356,8 @@ impl Buffer {
             match rustix::io::read(source, &mut self.bytes[self.end..most]) {
                 Ok(read) => {
                     self.end += read;
-                    if read < FEW || self.end == most || !source.never_blocks() {
+                    let enough = !self.gathers || read < FEW || self.end == most;
+                    if enough || !source.never_blocks() {
                         return Ok(self.end);
                     }
                 }

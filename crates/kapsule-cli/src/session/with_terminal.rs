@@ -18,6 +18,7 @@ use super::signals::{self, Signals};
 use super::start::{channel_error, io};
 use super::stream::End;
 use super::with_pipes::{died_of, left_of, number, take_end};
+use super::writer::Writer;
 use super::{Label, SessionEnd, SessionError, watchdog};
 
 const CAUGHT: &[Signal] = &[
@@ -58,11 +59,12 @@ pub(super) fn hold(
     let mut input = Relay::new(End::Stdin, End::Shared(master.as_fd()));
     let mut output = Relay::new(End::Shared(master.as_fd()), End::stdout());
     let mut errors = stderr.map(|stderr| Relay::new(End::Owned(stderr), End::Stderr));
+    let mut writer: Option<Writer> = None;
     let mut ended = None;
     let mut blind_until = None;
 
     loop {
-        if output.is_over() && errors.as_ref().is_none_or(Relay::is_over) {
+        if output.is_over() && errors.as_ref().is_none_or(Relay::is_over) && writer.is_none() {
             if let Some(end) = ended {
                 return end;
             }
@@ -71,6 +73,14 @@ pub(super) fn hold(
         if ended.is_none() && (input.source_ended() || output.sink_gone()) {
             // The user's terminal has gone, whether or not a SIGHUP says so too.
             return Ok(died_of(Signal::HUP));
+        }
+        if writer.is_none()
+            && let Some(terminal) = output.busy_terminal()
+            // Without a thread it goes on as it did.
+            && let Ok((thread, pipe)) = terminal.try_clone_to_owned().and_then(Writer::start)
+        {
+            output.write_through(pipe);
+            writer = Some(thread);
         }
         let mut polled = Vec::new();
         signals.before_poll(&mut polled);
@@ -82,6 +92,9 @@ pub(super) fn hold(
         let errors_interest = errors
             .as_ref()
             .map(|errors| errors.before_poll(&mut polled));
+        let shown = output.is_over().then_some(writer.as_ref()).flatten();
+        polled.extend(shown.map(Writer::end));
+        let is_last = shown.is_some();
         let timeout = blind_until.map(left_of);
         match poll(&mut polled, timeout.as_ref()) {
             Ok(0) => {
@@ -102,7 +115,11 @@ pub(super) fn hold(
         if let (Some(errors), Some(interest)) = (&mut errors, errors_interest) {
             errors.after_poll(interest, &mut results);
         }
+        if is_last && results.next().is_some_and(|flags| !flags.is_empty()) {
+            writer = None;
+        }
         if signalled {
+            let paused = writer.as_ref().map(Writer::pause);
             for signal in signals.pending() {
                 match signal {
                     Signal::WINCH => pass_size(master.as_fd()),
@@ -117,7 +134,11 @@ pub(super) fn hold(
                     }
                     // Dropping the master hangs up the container's terminal, and the agent ends
                     // what does not go by itself.
-                    Signal::HUP | Signal::TERM => return Ok(died_of(signal)),
+                    Signal::HUP | Signal::TERM => {
+                        // For good: nothing is shown after the marks are taken back.
+                        std::mem::forget(paused);
+                        return Ok(died_of(signal));
+                    }
                     _ => {
                         let message = ToAgentSession::Signal(number(signal));
                         channel
