@@ -32,6 +32,8 @@ pub(super) struct Outcome {
     /// What Kapsule's median should stay below.
     pub(super) target: Option<f64>,
     pub(super) series: Vec<Series>,
+    /// Peers that could not be measured, and why.
+    pub(super) missing: Vec<(String, String)>,
 }
 
 /// A line for programs.
@@ -47,6 +49,14 @@ struct Row<'a> {
     kapsule_ratio: Option<f64>,
     target: Option<f64>,
     samples: &'a [f64],
+}
+
+/// A line for programs.
+#[derive(Debug, Serialize)]
+struct Missing<'a> {
+    bench: &'a str,
+    subject: &'a str,
+    missing: &'a str,
 }
 
 /// For people or for programs.
@@ -82,6 +92,18 @@ impl Format {
                 println!("{}", serde_json::to_string(&row)?);
             } else {
                 self.print(&row);
+            }
+        }
+        for (subject, why) in &outcome.missing {
+            if self.json {
+                let row = Missing {
+                    bench: name.get_name(),
+                    subject,
+                    missing: why,
+                };
+                println!("{}", serde_json::to_string(&row)?);
+            } else {
+                println!("{:<14} {subject:<38} not measured: {why}", "");
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 
 //! What is measured, and against what.
 
+mod peers;
 mod sessions;
 
 use std::thread::sleep;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use self::peers::Peers;
 use super::Bench;
 use super::report::{Outcome, Series, Unit};
 use super::worker::{Request, Worker};
@@ -60,6 +62,7 @@ pub(super) struct Setting {
     network: String,
     /// The container's first process, as the host numbers it.
     init: String,
+    peers: Peers,
 }
 
 impl Setting {
@@ -80,6 +83,7 @@ impl Setting {
             project,
             network,
             init,
+            peers: Peers::default(),
         };
         setting.remove_new();
         Ok(setting)
@@ -93,6 +97,7 @@ impl Setting {
 
     pub(super) fn clean_up(mut self) {
         self.remove_new();
+        self.remove_peers();
         let _ = self.alice.run(&["kapsule", "rm", "--force", CONTAINER]);
     }
 
@@ -138,6 +143,7 @@ impl Setting {
             unit: Unit::Bytes,
             target: Some(MEMORY_TARGET),
             series: series.into(),
+            missing: Vec::new(),
         })
     }
 
@@ -160,11 +166,12 @@ impl Setting {
     }
 
     fn enter(&mut self, runs: u32, terminal: bool) -> Result<Outcome> {
+        self.prepare_peers();
         // The daemon was restarted by what came before; the agent registers anew within a moment.
         self.alice
             .run(&["kapsule", "enter", CONTAINER, "--", "true"])?;
         let (init, project) = (self.init.clone(), self.project.clone());
-        let subjects = [
+        let mut subjects = vec![
             Subject {
                 name: "kapsule enter NAME -- true",
                 by: As::Alice,
@@ -195,7 +202,12 @@ impl Setting {
                 undo: &[],
             },
         ];
-        self.take_turns(&subjects, runs, None)
+        subjects.extend(self.entered_peers(terminal));
+        let outcome = self.take_turns(&subjects, runs, None)?;
+        Ok(Outcome {
+            missing: self.peers.missing.clone(),
+            ..outcome
+        })
     }
 
     fn list(&mut self, runs: u32) -> Result<Outcome> {
@@ -285,6 +297,7 @@ impl Setting {
             unit: Unit::Seconds,
             target,
             series,
+            missing: Vec::new(),
         })
     }
 }

@@ -21,15 +21,41 @@ const STREAM_RUNS: u32 = 7;
 
 impl Setting {
     /// An interactive login shell from its start to its end, with all that it reads before the first
-    /// prompt, in the container and on the host.
+    /// prompt: in the container, the same one put there by nsenter (the same files, and no more than they
+    /// cost), and that of the host (with the host's files).
     pub(super) fn shell(&mut self, runs: u32) -> Result<Outcome> {
         let shell = ["bash", "-l", "-i", "-c", ":"];
-        let inside = [&["kapsule", "enter", CONTAINER, "--"], &shell[..]].concat();
+        let inside = [
+            &["kapsule", "enter", CONTAINER, "--no-shell", "--"],
+            &shell[..],
+        ]
+        .concat();
+        let init = self.init.clone();
+        let uid = crate::host::users::User::named("alice")?.uid().to_string();
+        let environment = [
+            "env",
+            "-i",
+            "-C",
+            "/home/alice",
+            "HOME=/home/alice",
+            "USER=alice",
+            "LOGNAME=alice",
+            "SHELL=/bin/bash",
+            "TERM=xterm-256color",
+        ];
+        let nsenter = ["nsenter", "-t", &init, "-a", "-S", &uid, "-G", &uid];
+        let put = [&nsenter[..], &environment, &shell].concat();
         let subjects = [
             Subject {
                 name: "login shell in the container",
                 by: As::Alice,
                 request: Request::command(&inside, true),
+                undo: &[],
+            },
+            Subject {
+                name: "the same, by nsenter",
+                by: As::Root,
+                request: Request::command(&put, true),
                 undo: &[],
             },
             Subject {
@@ -99,7 +125,8 @@ impl Setting {
         self.take_turns(&subjects, runs.min(STREAM_RUNS), None)
     }
 
-    /// 64 MiB printed to a terminal.
+    /// 64 MiB printed to a terminal. In a container that is two terminals, one after the other, with a
+    /// program in between, as with `script`.
     pub(super) fn print(&mut self, runs: u32) -> Result<Outcome> {
         let print = ["head", "-c", PRINTED, "/dev/zero"];
         let inside = [&["kapsule", "enter", CONTAINER, "--"], &print[..]].concat();
@@ -108,6 +135,12 @@ impl Setting {
                 name: "64 MiB printed in the container",
                 by: As::Alice,
                 request: Request::command(&inside, true),
+                undo: &[],
+            },
+            Subject {
+                name: "64 MiB printed through script(1)",
+                by: As::Alice,
+                request: Request::command(&["script", "-qc", &print.join(" "), "/dev/null"], true),
                 undo: &[],
             },
             Subject {
@@ -162,6 +195,7 @@ fn pss_of(
             subject: subject.to_owned(),
             samples,
         }],
+        missing: Vec::new(),
     })
 }
 
