@@ -40,9 +40,10 @@ impl Writer {
             .name("writer".into())
             .stack_size(64 * 1024)
             .spawn(move || {
-                let _running = running;
-                // A terminal that has gone shows by the pipe, which is closed here.
+                // A terminal that has gone shows by the pipe, which is closed then.
                 let _ = pass(&read, &terminal, &lock);
+                drop(read);
+                drop(running);
             })?;
         Ok((Self { writing, end }, write))
     }
