@@ -177,7 +177,10 @@ fn an_operations_object() {
     assert_members(
         &path,
         "org.kde.kapsule.OperationLog1",
-        &[("method", "GetMessages", "", "a(isi)")],
+        &[
+            ("method", "GetErrorName", "", "s"),
+            ("method", "GetMessages", "", "a(isi)"),
+        ],
     );
 }
 

@@ -27,6 +27,7 @@ mod robustness;
 mod sandbox;
 mod secrets;
 mod security;
+mod separation;
 mod session_exact;
 mod session_many;
 mod session_terminal;

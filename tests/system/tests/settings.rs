@@ -147,3 +147,80 @@ fn a_file_that_cannot_be_used_is_told_where_it_matters() {
     output.ok();
     assert!(output.errors().contains(FILE), "{output}");
 }
+
+#[test]
+fn a_user_sets_what_is_theirs() {
+    let Some(_host) = shared() else { return };
+    let _own =
+        Own::new("printf '# mine\\n[kapsule]\\ndefault_image = local:old\\n' > kapsule.conf");
+    BOB.kapsule(["config", "set", "default_image", "local:debian"])
+        .ok();
+    BOB.kapsule(["config", "set", "default_container", "t-set"])
+        .ok();
+    BOB.kapsule(["config", "set", "environment.pass", "T_*"])
+        .ok();
+    let text = ROOT.run(["cat", FILE]).ok();
+    assert_eq!(
+        text,
+        "# mine\n[kapsule]\ndefault_image = local:debian\ndefault_container = t-set\n\n[environment]\npass = T_*"
+    );
+    assert_eq!(ROOT.run(["stat", "-c", "%U", FILE]).ok(), "bob");
+    assert_eq!(BOB.kapsule(["config", "default_container"]).ok(), "t-set");
+    BOB.kapsule(["config", "unset", "default_container"]).ok();
+    assert_eq!(BOB.kapsule(["config", "default_container"]).ok(), "dev");
+    for (args, status) in [
+        (&["config", "unset", "default_container"][..], 1),
+        (&["config", "set", "default_container", "../x"], 2),
+        (&["config", "set", "storage.pool", "default"], 2),
+        (&["config", "set", "nonsense", "x"], 2),
+        (&["config", "set", "default_image", "a\n[storage]"], 2),
+    ] {
+        BOB.kapsule(args).ended(status);
+    }
+    assert_eq!(
+        BOB.kapsule(["config", "default_image"]).ok(),
+        "local:debian"
+    );
+}
+
+#[test]
+fn an_administrator_sets_what_holds_for_all() {
+    let Some(_host) = shared() else { return };
+    const WRITTEN: &str = "/etc/kapsule/kapsule.conf.d/90-kapsule-config.conf";
+    let known = |user: kapsule_system_tests::process::Session| {
+        let create = user.kapsule(["create", "t-bad", "--image", "t-server:x"]);
+        !create.failed().contains("Unknown server alias")
+    };
+    assert!(!known(BOB));
+    let denied = BOB.kapsule([
+        "config",
+        "set",
+        "--system",
+        "servers.t-server",
+        "https://127.0.0.1:1",
+    ]);
+    assert!(
+        denied.failed().contains("change-system-defaults"),
+        "{denied}"
+    );
+    assert!(!known(BOB));
+    ROOT.kapsule([
+        "config",
+        "set",
+        "--system",
+        "servers.t-server",
+        "https://127.0.0.1:1",
+    ])
+    .ok();
+    let about = ROOT.run(["stat", "-c", "%U %a", WRITTEN]).ok();
+    assert_eq!(about, "root 644");
+    assert!(known(BOB), "it counts at once, for everybody");
+    for value in ["http://x", "https://", "x\n[storage]\npool = y"] {
+        ROOT.kapsule(["config", "set", "--system", "servers.t-server", value])
+            .ended(2);
+    }
+    ROOT.kapsule(["config", "unset", "--system", "servers.t-server"])
+        .ok();
+    assert!(!known(BOB));
+    ROOT.run(["rm", "-f", WRITTEN]).ok();
+}

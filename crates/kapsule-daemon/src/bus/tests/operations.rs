@@ -16,7 +16,7 @@ use zbus::{Connection, Message, MessageStream};
 
 use super::testbus::{TestBus, until};
 use super::{NOBODY, error_name};
-use crate::ops::LINGER;
+use crate::ops::{LINGER, OperationKind, OperationSpec, Reporter};
 
 /// The next message from the daemon: the member of a signal, or `reply`.
 async fn next(messages: &mut MessageStream) -> (String, Message) {
@@ -219,5 +219,59 @@ async fn others_see_nothing_of_it() {
             .is_some_and(|path| path.starts_with(kapsule_dbus::ROOT_PATH));
         let signal = header.message_type() == zbus::message::Type::Signal;
         assert!(!(signal && of_service), "{message:?}");
+    }
+}
+
+/// A change of a user's containers, made by an administrator: the two hear of it, and nobody else.
+#[tokio::test]
+async fn a_change_is_told_to_the_owner_and_who_made_it() {
+    const OTHER: u32 = 1;
+    let Some(bus) = TestBus::start().await else {
+        return;
+    };
+    let clients = [
+        bus.connect(0).await,
+        bus.connect(NOBODY).await,
+        bus.connect(OTHER).await,
+    ];
+    let mut streams = Vec::new();
+    for client in &clients {
+        let matching = zbus::MatchRule::builder()
+            .msg_type(zbus::message::Type::Signal)
+            .sender(kapsule_dbus::BUS_NAME)
+            .build()
+            .unwrap();
+        streams.push(
+            MessageStream::for_match_rule(matching, client, None)
+                .await
+                .unwrap(),
+        );
+        // What existing clients do first.
+        let manager = ManagerProxy::new(client).await.unwrap();
+        manager.version().await.unwrap();
+    }
+    let spec = OperationSpec::new(OperationKind::Stop, "dev", 0).about(NOBODY);
+    let work = async |reporter: Reporter| {
+        reporter.containers_changed();
+        Ok(())
+    };
+    bus.operations.start(spec, async { Ok(()) }, work).unwrap();
+    let [of_root, of_owner, of_other] = &mut streams[..] else {
+        panic!("three clients");
+    };
+    assert_eq!(
+        next(of_root).await.0,
+        "ContainersChanged",
+        "who asked for it"
+    );
+    assert_eq!(next(of_root).await.0, "PropertiesChanged");
+    assert_eq!(next(of_root).await.0, "Completed");
+    assert_eq!(next(of_owner).await.0, "ContainersChanged", "the owner");
+    // An answer that is sent later has come, and nothing before it.
+    for (client, stream) in [(&clients[1], of_owner), (&clients[2], of_other)] {
+        let manager = ManagerProxy::new(client).await.unwrap();
+        manager.get_create_schema().await.unwrap();
+        let more = tokio::time::timeout(Duration::from_millis(100), stream.next()).await;
+        assert!(more.is_err(), "{more:?}");
     }
 }
