@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use remembered::{Era, Key, Known, Remembered};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
-use zbus::Connection;
+use zbus::{Connection, fdo};
 use zbus_polkit::policykit1::{
     AuthorityProxy, AuthorizationResult, CheckAuthorizationFlags, Subject,
 };
@@ -32,9 +32,6 @@ const PATIENCE_WITH_PEOPLE: Duration = Duration::from_secs(5 * 60);
 
 /// In polkit's answer, when it rests on a password that was given a short while ago.
 const TEMPORARY: &str = "polkit.temporary_authorization_id";
-
-/// What polkit says of a connection that has ended.
-const NOBODY_THERE: &str = "org.freedesktop.DBus.Error.NameHasNoOwner";
 
 /// Asks polkit. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -263,7 +260,13 @@ fn refusal(
             "the password was not right, or not given in time ({id})"
         )),
         Ok(Ok(_)) => denied(format!("the administrator does not allow this ({id})")),
-        Ok(Err(zbus::Error::MethodError(name, _, _))) if name == NOBODY_THERE => denied(format!(
+        Ok(Err(error)) if says_nobody_is_there(&error) && asked == Asked::People => Error::new(
+            ErrorKind::PasswordNeeded,
+            format!(
+                "a password is needed for this ({id}), and the program that asked for it has ended; let it wait for the operation's end"
+            ),
+        ),
+        Ok(Err(error)) if says_nobody_is_there(&error) => denied(format!(
             "the program that asked for this ({id}) ended before polkit could look at it; let it wait for the operation's end"
         )),
         Ok(Err(error)) => denied(format!(
@@ -275,5 +278,42 @@ fn refusal(
         Err(_) => denied(format!(
             "polkit, which decides about {id}, does not answer. See `systemctl status polkit`"
         )),
+    }
+}
+
+/// What polkit says of a connection that has ended.
+fn says_nobody_is_there(error: &zbus::Error) -> bool {
+    const NAME: &str = "org.freedesktop.DBus.Error.NameHasNoOwner";
+    match error {
+        zbus::Error::FDO(error) => matches!(**error, fdo::Error::NameHasNoOwner(_)),
+        zbus::Error::MethodError(name, _, _) => *name == NAME,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_gone_is_told_from_a_polkit_that_is() {
+        let gone = || {
+            let error = fdo::Error::NameHasNoOwner("x".to_owned());
+            Ok(Err(zbus::Error::FDO(Box::new(error))))
+        };
+        let act = Act::ManageOthers;
+        let error = refusal(act, Asked::Rules, gone());
+        assert_eq!(error.kind, ErrorKind::AccessDenied);
+        assert!(error.message.contains("ended before"), "{error}");
+        let error = refusal(act, Asked::People, gone());
+        assert_eq!(error.kind, ErrorKind::PasswordNeeded);
+        assert!(error.message.contains("has ended"), "{error}");
+        let absent = fdo::Error::ServiceUnknown("x".to_owned());
+        let error = refusal(
+            act,
+            Asked::Rules,
+            Ok(Err(zbus::Error::FDO(Box::new(absent)))),
+        );
+        assert!(error.message.contains("systemctl status polkit"), "{error}");
     }
 }
