@@ -8,6 +8,7 @@
 //! user out. Nothing is kept between calls, so that a change counts at once.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,6 +151,11 @@ fn set_in(
             )
         })?,
     };
+    if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        // The daemon's umask closes what it makes. These settings are for everybody to read.
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).map_err(failed)?;
+    }
     files::replace(file, &new).map_err(failed)?;
     let decides = system_files(folders).into_iter().find(|path| {
         let text = files::read_text(path).ok().flatten();
@@ -160,7 +166,7 @@ fn set_in(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::fs::chown;
 
     use super::*;
     use crate::users;

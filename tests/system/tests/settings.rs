@@ -214,6 +214,7 @@ fn an_administrator_sets_what_holds_for_all() {
     .ok();
     let about = ROOT.run(["stat", "-c", "%U %a", WRITTEN]).ok();
     assert_eq!(about, "root 644");
+    BOB.run(["cat", WRITTEN]).ok();
     assert!(known(BOB), "it counts at once, for everybody");
     for value in ["http://x", "https://", "x\n[storage]\npool = y"] {
         ROOT.kapsule(["config", "set", "--system", "servers.t-server", value])
