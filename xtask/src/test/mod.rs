@@ -8,7 +8,7 @@ mod dependencies;
 mod licences;
 mod package;
 mod report;
-mod unsafe_code;
+mod unsafety;
 
 use std::process::{Command, ExitCode};
 
@@ -51,7 +51,7 @@ pub(crate) fn test(skip_host: bool, only_package: bool) -> Result<ExitCode> {
              `cargo deny fetch` brings it"
         );
     }
-    report.check("unsafe code", unsafe_code::check);
+    report.check("unsafe code", unsafety::check);
     report.check("lints", || {
         let args = [
             "clippy",
