@@ -49,6 +49,7 @@
 //! - Fields Incus does not send, or sends as `null`, take their default; fields this crate does not know are ignored.
 //! - Names are percent-encoded, so that no name can reach another endpoint than the one meant.
 
+pub mod acls;
 pub mod client;
 pub mod error;
 pub mod events;
@@ -70,6 +71,7 @@ mod transport;
 pub mod types;
 mod websocket;
 
+pub use acls::{NetworkAcl, NetworkAclRule};
 pub use client::{Client, Project};
 pub use error::{Error, Result};
 pub use events::{Event, EventFilter, EventType, Events};

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::LazyLock;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
 use kapsule_core::options::{OptionSpec, OptionType, OptionValue, schema};
 use zbus::Variant;
@@ -66,6 +67,9 @@ impl Flags {
                 " [default: off]"
             };
         }
+        if self.option.option_type == OptionType::String && !self.option.choices.is_empty() {
+            help += &format!(" [default: {}, or as configured]", self.option.default_text);
+        }
         if let Some(reason) = self.option.unavailable {
             help += &format!(" Not available: {reason}.");
         }
@@ -86,9 +90,24 @@ impl Flags {
                     .help(format!("The opposite of --{}", self.on))
                     .action(ArgAction::SetTrue),
             ],
-            OptionType::String => vec![arg.value_name("TEXT").action(ArgAction::Set)],
+            OptionType::String => vec![self.text(arg)],
             OptionType::Array => vec![self.array(arg)],
         }
+    }
+
+    fn text(&self, arg: Arg) -> Arg {
+        let arg = arg.action(ArgAction::Set);
+        if self.option.choices.is_empty() {
+            return arg.value_name("TEXT");
+        }
+        // One that is not there yet is taken, too: the service tells why it cannot be.
+        let values = self.option.choices.iter().map(|choice| {
+            PossibleValue::new(choice.value)
+                .help(choice.description)
+                .hide(choice.unavailable.is_some())
+        });
+        arg.value_name("VALUE")
+            .value_parser(PossibleValuesParser::new(values))
     }
 
     fn array(&self, arg: Arg) -> Arg {
@@ -199,6 +218,8 @@ mod tests {
                 "--no-mount-home --session-mode",
                 r#"{"mount_home":false,"session_mode":true}"#,
             ),
+            ("--isolation sealed", r#"{"isolation":"sealed"}"#),
+            ("--isolation vm", r#"{"isolation":"vm"}"#),
             (
                 "--custom-mounts ~/a --custom-mounts /b",
                 r#"{"custom_mounts":["~/a","/b"]}"#,
@@ -207,7 +228,14 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(parse(line).unwrap(), expected, "{line}");
         }
-        for line in ["--gpu=yes", "--nonsense", "--custom-mounts", "value"] {
+        for line in [
+            "--gpu=yes",
+            "--nonsense",
+            "--custom-mounts",
+            "--isolation",
+            "--isolation=x",
+            "value",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }
@@ -230,6 +258,9 @@ mod tests {
                 "{}",
                 option.key
             );
+            for choice in option.choices.iter().filter(|it| it.unavailable.is_none()) {
+                assert!(help.contains(choice.description), "{}", choice.value);
+            }
             if let Some(reason) = option.unavailable {
                 assert!(help.contains(reason), "{}", option.key);
             }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exposure::Fact;
+use crate::isolation::Isolation;
 use crate::name::ContainerName;
 use crate::options::OptionValue;
 
@@ -47,6 +49,9 @@ pub struct ContainerSummary {
     pub created: String,
     /// How it takes part in the user's session.
     pub mode: Mode,
+    /// How far it is kept apart from the host.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 impl ContainerSummary {
@@ -83,6 +88,9 @@ pub struct ContainerInfo {
     pub options: BTreeMap<String, OptionValue>,
     /// Host folders that are visible inside.
     pub mounts: Vec<Mount>,
+    /// What it can see and do, in plain sentences.
+    #[serde(default)]
+    pub exposure: Vec<Fact>,
     /// Addresses other than loopback and link-local, while it runs.
     pub addresses: Vec<String>,
     /// Processes inside, while it runs.

@@ -9,10 +9,14 @@
 //! | [`image`] | image references such as `images:debian/13` |
 //! | [`options`] | the schema of a container's options, their values and the rules between them |
 //! | [`settings`] | the configuration files: what they may say and which one wins |
+//! | [`isolation`] | how far a container is kept apart from the host |
+//! | [`exposure`] | what a container can see and do, in plain sentences |
 //! | [`container`] | what is told about a container: status, mode, what it sees of the host |
 
 pub mod container;
+pub mod exposure;
 pub mod image;
+pub mod isolation;
 pub mod name;
 pub mod options;
 pub mod settings;

@@ -24,6 +24,7 @@ use configparser::ini::{Ini, IniDefault};
 
 pub use self::key::{SettingError, SettingKey};
 use crate::image;
+use crate::isolation::{self, Isolation};
 
 /// Largest configuration file that is read, in bytes.
 pub const MAX_FILE: u64 = 64 * 1024;
@@ -35,6 +36,8 @@ pub struct Fragment {
     pub default_container: Option<String>,
     /// `[kapsule] default_image`
     pub default_image: Option<String>,
+    /// `[kapsule] isolation`
+    pub isolation: Option<String>,
     /// `[servers]`: name = address of a simplestreams server
     pub servers: BTreeMap<String, String>,
     /// `[storage] pool`
@@ -69,6 +72,9 @@ pub struct Settings {
     pub default_container: String,
     /// The image that containers are made from when none is named.
     pub default_image: String,
+    /// How far new containers are kept apart when nobody says otherwise: a level as written, since
+    /// one that cannot be understood is to be refused and not to be guessed.
+    pub isolation: String,
     /// Image servers by name (simplestreams addresses). `local` is always there and not listed.
     pub servers: BTreeMap<String, String>,
     /// Incus storage pool of the containers.
@@ -86,6 +92,7 @@ impl Default for Settings {
         Self {
             default_container: "kapsule".to_owned(),
             default_image: "images:ubuntu/24.04".to_owned(),
+            isolation: Isolation::default().to_string(),
             servers: servers
                 .iter()
                 .map(|(name, url)| ((*name).to_owned(), (*url).to_owned()))
@@ -123,6 +130,7 @@ impl Fragment {
         match (section, key) {
             ("kapsule", "default_container") => self.default_container = Some(value),
             ("kapsule", "default_image") => self.default_image = Some(value),
+            ("kapsule", isolation::KEY) => self.isolation = Some(value),
             ("storage", "pool") => self.pool = Some(value),
             ("network", "subnets") => self.subnets = Some(value),
             ("environment", "pass") => self.environment.pass = names(&value),
@@ -156,6 +164,7 @@ impl Fragment {
         Self {
             default_container: self.default_container,
             default_image: self.default_image,
+            isolation: self.isolation,
             environment: self.environment,
             warnings: self.warnings,
             ..Self::default()
@@ -191,6 +200,7 @@ impl Settings {
             };
             set(&mut settings.default_container, &fragment.default_container);
             set(&mut settings.default_image, &fragment.default_image);
+            set(&mut settings.isolation, &fragment.isolation);
             set(&mut settings.pool, &fragment.pool);
             set(&mut settings.subnets, &fragment.subnets);
             settings.servers.extend(fragment.servers.clone());
@@ -234,9 +244,11 @@ mod tests {
     fn merges_key_by_key() {
         let user =
             Fragment::parse("[kapsule]\ndefault_container=mine\n[storage]\npool=stolen").unwrap();
+        let distribution = Fragment::parse("[kapsule]\nisolation = sealed\n").unwrap();
         let system = Fragment::parse("[kapsule]\ndefault_container=c\ndefault_image=local:debian\n[servers]\nkde=https://example.org/images/\n").unwrap();
-        let settings = Settings::merge(&[user.restricted_to_user(), system]);
+        let settings = Settings::merge(&[user.restricted_to_user(), system, distribution]);
         assert_eq!(settings.default_container, "mine");
+        assert_eq!(settings.isolation, "sealed");
         assert_eq!(settings.default_image, "local:debian");
         assert_eq!(settings.pool, "default");
         assert_eq!(settings.servers["kde"], "https://example.org/images");

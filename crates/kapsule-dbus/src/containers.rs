@@ -22,9 +22,15 @@ pub trait Containers1 {
     fn open_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
 
     /// As [`open_session`](Self::open_session), for the root of the container, who is nobody on
-    /// the host.
+    /// the host unless the container is privileged.
     #[zbus(allow_interactive_auth)]
     fn open_root_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
+
+    /// Opens a session as these two do, for root or else for the owner. Returns besides how far the
+    /// container is kept apart (a value of the option `isolation`): into a `sealed` one nothing of
+    /// the caller's session is to be handed.
+    #[zbus(allow_interactive_auth)]
+    fn enter(&self, name: &str, as_root: bool) -> zbus::Result<(String, OwnedFd, String)>;
 
     /// Everything about one container: `ContainerInfo` as JSON.
     #[zbus(allow_interactive_auth)]

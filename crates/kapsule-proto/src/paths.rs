@@ -21,3 +21,7 @@ pub const HOST: &str = "/.kapsule/host";
 pub const AGENT_SOCKET_FILE: &str = "agent.sock";
 /// File name of [`SPEC`] in its directory on the host.
 pub const SPEC_FILE: &str = "spec.json";
+/// The host's name servers (resolv.conf(5)), where a container has the host's network.
+pub const RESOLV_CONF: &str = "/.kapsule/run/resolv.conf";
+/// File name of [`RESOLV_CONF`] in its directory on the host.
+pub const RESOLV_CONF_FILE: &str = "resolv.conf";

@@ -30,6 +30,25 @@ pub struct GuestSpec {
     /// boot unless each is what it is to be.
     #[serde(default)]
     pub shares: Vec<Share>,
+    /// The level of isolation, by the name that the option has; empty for the standard one.
+    #[serde(default)]
+    pub isolation: String,
+    /// The container has the host's network, which is the host's to set up.
+    #[serde(default)]
+    pub host_network: bool,
+    /// The owner's numbers on the host, where they are others than inside. For the daemon: what
+    /// it knows about who connects to it, it has from here, and no container can write here.
+    #[serde(default)]
+    pub host_ids: Option<HostIds>,
+}
+
+/// Numbers of the owner on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostIds {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
 }
 
 /// A folder of the host in the container.
@@ -44,9 +63,9 @@ pub struct Share {
 /// The owner as the guest's account files shall have them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// User id, the same number on the host.
+    /// User id inside; the same number on the host unless [`GuestSpec::host_ids`] says another.
     pub uid: u32,
-    /// Primary group id, the same number on the host.
+    /// Primary group id inside; as with the user id.
     pub gid: u32,
     /// Login name.
     pub name: String,

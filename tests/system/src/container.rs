@@ -16,6 +16,19 @@ pub const IMAGE: &str = "local:debian";
 /// A folder in the host with that image's files, which `cargo xtask image build debian --host` puts there.
 pub const IMAGE_FOLDER: &str = "/var/cache/kapsule-images/debian";
 
+/// Makes an image everybody's that `cargo xtask image build NAME --host` has put into the host.
+///
+/// # Panics
+/// When it is not there.
+pub fn provided(name: &str) -> String {
+    if !aliases(ALICE).iter().any(|known| known == name) {
+        let folder = format!("/var/cache/kapsule-images/{name}");
+        ROOT.kapsule(["image", "import", &folder, "--alias", name])
+            .ok();
+    }
+    format!("local:{name}")
+}
+
 /// A container that is deleted when this is dropped.
 #[derive(Debug)]
 pub struct Container {

@@ -52,6 +52,7 @@ const OPERATION_MEMBERS: &[Member] = &[
 ];
 
 const CONTAINERS_MEMBERS: &[Member] = &[
+    ("method", "Enter", "sb", "shs"),
     ("method", "GetInfo", "s", "s"),
     ("method", "List", "", "s"),
     ("method", "OpenRootSession", "s", "sh"),

@@ -198,7 +198,11 @@ fn the_configuration() {
     let config = ALICE.answer("GetConfig", &[], "a{ss}");
     assert_eq!(
         config[0],
-        serde_json::json!({ "default_container": "dev", "default_image": "local:debian" })
+        serde_json::json!({
+            "default_container": "dev",
+            "default_image": "local:debian",
+            "isolation": "standard",
+        })
     );
 }
 

@@ -3,18 +3,8 @@
 
 //! Every kind of guest: with systemd, with sysvinit, with nothing but BusyBox; whole, and with parts missing.
 
-use kapsule_system_tests::container::{Container, aliases};
+use kapsule_system_tests::container::{Container, provided};
 use kapsule_system_tests::host::{ALICE, ROOT, shared};
-
-/// Makes an image everybody's that `cargo xtask image build NAME --host` has put into the host.
-fn provide(alias: &str) -> String {
-    if !aliases(ALICE).iter().any(|known| known == alias) {
-        let folder = format!("/var/cache/kapsule-images/{alias}");
-        ROOT.kapsule(["image", "import", &folder, "--alias", alias])
-            .ok();
-    }
-    format!("local:{alias}")
-}
 
 /// One that an earlier run may have left is removed first.
 fn create(name: &'static str, image: &str) -> Container {
@@ -98,7 +88,7 @@ fn survives_restarts(container: &Container) {
 #[test]
 fn busybox_alone() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-busybox", &provide("busybox"));
+    let container = create("t3-busybox", &provided("busybox"));
     is_at_home(&container, false);
     assert_eq!(agent(&container), "plain");
     // There is really nothing else.
@@ -113,7 +103,7 @@ fn busybox_alone() {
 #[test]
 fn debian_with_sysvinit() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-sysvinit", &provide("debian-sysvinit"));
+    let container = create("t3-sysvinit", &provided("debian-sysvinit"));
     is_at_home(&container, true);
     assert_eq!(agent(&container), "plain");
     assert_eq!(container.sh("cat /proc/1/comm"), "init");
@@ -124,7 +114,7 @@ fn debian_with_sysvinit() {
 #[test]
 fn debian_with_systemd() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-systemd", &provide("debian"));
+    let container = create("t3-systemd", &provided("debian"));
     is_at_home(&container, true);
     assert_eq!(agent(&container), "user-manager");
     // One login session of logind's and a user manager, and what PAM gives.
@@ -144,7 +134,7 @@ fn debian_with_systemd() {
 #[test]
 fn a_shell_that_is_missing_is_replaced_and_said() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-shell", &provide("debian"));
+    let container = create("t3-shell", &provided("debian"));
     let change = "sudo sed -i 's|^\\(alice:.*:\\)[^:]*$|\\1/no/such/shell|' /etc/passwd; grep -c /no/such/shell /etc/passwd";
     assert_eq!(container.sh(change), "1");
     for restarted in [false, true] {
@@ -171,7 +161,7 @@ fn a_shell_that_is_missing_is_replaced_and_said() {
 #[test]
 fn without_user_managers_there_is_a_system_service() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-masked", &provide("debian"));
+    let container = create("t3-masked", &provided("debian"));
     container.sh("sudo systemctl mask user@.service");
     ALICE.kapsule(["restart", container.name]).ok();
     assert_eq!(
@@ -188,7 +178,7 @@ fn without_user_managers_there_is_a_system_service() {
 #[test]
 fn a_guest_that_masks_the_agents_unit_is_entered_all_the_same() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-unit-masked", &provide("debian"));
+    let container = create("t3-unit-masked", &provided("debian"));
     container.sh("sudo ln -sf /dev/null /etc/systemd/user/kapsule-agent.service");
     ALICE.kapsule(["restart", container.name]).ok();
     assert_eq!(container.sh("id -un; sudo -n id -u"), "alice\n0");
@@ -204,11 +194,11 @@ fn a_guest_that_masks_the_agents_unit_is_entered_all_the_same() {
 #[test]
 fn a_start_leaves_no_mounts_in_other_containers() {
     let Some(_host) = shared() else { return };
-    let container = create("t3-mounts", &provide("busybox"));
+    let container = create("t3-mounts", &provided("busybox"));
     let count = || -> usize { container.sh("wc -l < /proc/1/mountinfo").parse().unwrap() };
     let before = count();
     for _ in 0..2 {
-        drop(create("t3-mounts-other", &provide("busybox")));
+        drop(create("t3-mounts-other", &provided("busybox")));
     }
     // Other tests mount one thing or another on the host meanwhile, not a copy of everything.
     let after = count();
@@ -220,7 +210,7 @@ fn a_start_leaves_no_mounts_in_other_containers() {
 #[test]
 fn several_start_at_once() {
     let Some(_host) = shared() else { return };
-    let image = provide("busybox");
+    let image = provided("busybox");
     let names = ["t3-a", "t3-b", "t3-c", "t3-d", "t3-e", "t3-f"];
     drop(ALICE.kapsule([&["rm", "--force"], &names[..]].concat()));
     let made: Vec<_> = names

@@ -14,6 +14,7 @@
 
 mod accounts;
 mod home;
+mod host_network;
 mod hostname;
 mod init;
 mod rights;
@@ -162,7 +163,11 @@ fn apply(root: &Path, spec: &GuestSpec, problems: &mut Vec<String>) {
     }
     step("host name", hostname::set(root, &spec.container));
     step("podman", rights::choose_cgroup_manager(root, spec));
-    if starter::has_systemd(root) {
+    if spec.host_network {
+        step("host network", host_network::leave_alone(root));
+        step("name servers", host_network::use_hosts_resolver(root));
+        step("devices", host_network::show_devices(root));
+    } else if starter::has_systemd(root) {
         step("network wait", starter::mask_wait_online(root));
     }
     let starter = starter::choose(root, owner.uid);
@@ -325,6 +330,9 @@ mod tests {
             session_mode: false,
             host_runtime_dir: None,
             shares: Vec::new(),
+            isolation: String::new(),
+            host_network: false,
+            host_ids: None,
         };
         let mut problems = Vec::new();
         apply(root.path(), &spec, &mut problems);

@@ -143,6 +143,9 @@ mod tests {
             session_mode: false,
             host_runtime_dir: None,
             shares: Vec::new(),
+            isolation: String::new(),
+            host_network: false,
+            host_ids: None,
         };
         let path = root.path().join(&CONTAINERS_CONF[1..]);
         choose_cgroup_manager(root.path(), &spec).unwrap();

@@ -19,7 +19,8 @@ use super::parse_name;
 Examples:
   kapsule create dev
   kapsule create dev --image images:debian/13
-  kapsule create build --no-mount-home --custom-mounts ~/src")]
+  kapsule create build --no-mount-home --custom-mounts ~/src
+  kapsule create trial --isolation sealed --no-network")]
 pub(crate) struct Args {
     /// Name: letters, digits and hyphens, at most 63
     name: String,

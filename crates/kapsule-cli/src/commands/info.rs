@@ -6,9 +6,7 @@
 use std::fmt::Write as _;
 
 use clap_complete::ArgValueCandidates;
-use kapsule_core::container::{AgentState, ContainerInfo, Mode, Mount};
-use kapsule_core::options::OptionValue;
-use kapsule_proto::paths;
+use kapsule_core::container::{AgentState, ContainerInfo};
 use serde_json::Value;
 
 use crate::bus::Bus;
@@ -70,10 +68,10 @@ fn render(info: &ContainerInfo) -> String {
     let _ = writeln!(
         text,
         "\n{}",
-        ui::styled(ui::HEADING, "What it can see of this system")
+        ui::styled(ui::HEADING, "What it can see and do")
     );
-    for line in sees(info) {
-        let _ = writeln!(text, "  {}", ui::escape(&line));
+    for fact in &info.exposure {
+        let _ = writeln!(text, "  {}", ui::escape(&fact.text));
     }
     text
 }
@@ -93,6 +91,7 @@ fn facts(info: &ContainerInfo) -> Vec<(&'static str, String)> {
         }
     };
     fact("Created", Some(ui::date(&summary.created)));
+    fact("Isolation", Some(summary.isolation.to_string()));
     fact("Addresses", Some(info.addresses.join(", ")));
     fact("Processes", info.processes.map(|count| count.to_string()));
     fact("Memory", info.memory_bytes.map(ui::size));
@@ -111,48 +110,6 @@ fn sessions(agent: AgentState) -> &'static str {
     }
 }
 
-/// What the container's processes can reach, in words.
-fn sees(info: &ContainerInfo) -> Vec<String> {
-    let on = |key: &str| info.options.get(key) == Some(&OptionValue::Boolean(true));
-    let mut lines = Vec::new();
-    if on("host_rootfs") {
-        lines.push("this system's files, under /.kapsule/host, with your own rights".to_owned());
-    }
-    let told = |mount: &Mount| on("host_rootfs") && mount.path == paths::HOST;
-    for mount in info.mounts.iter().filter(|mount| !told(mount)) {
-        let how = if mount.readonly {
-            "can read"
-        } else {
-            "can read and change"
-        };
-        lines.push(if mount.source == mount.path {
-            format!("{how} {}", mount.source)
-        } else {
-            format!("{how} {}, as {}", mount.source, mount.path)
-        });
-    }
-    if !on("mount_home") {
-        lines.push("not your home folder: it has one of its own".to_owned());
-    }
-    lines.push(
-        if on("gpu") {
-            "the graphics devices, where there are any"
-        } else {
-            "no graphics devices"
-        }
-        .to_owned(),
-    );
-    lines.push(
-        match info.summary.mode {
-            Mode::Default => "not your session bus, yet: it has one of its own",
-            Mode::Session => "not your session bus: it has one of its own",
-            Mode::DbusMux => "your session bus, through its own",
-        }
-        .to_owned(),
-    );
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +118,9 @@ mod tests {
         "name":"dev","status":"Running","image":"Debian 13","created":"2026-11-22T10:00:00+00:00","mode":"Default",
         "owner":1000,"image_reference":"local:debian",
         "options":{"host_rootfs":true,"mount_home":true,"gpu":false,"custom_mounts":["/srv"]},
-        "mounts":[{"source":"/","path":"/.kapsule/host","readonly":false},{"source":"/home/alice","path":"/home/alice","readonly":false},{"source":"/srv","path":"/mnt","readonly":true}],
+        "mounts":[{"source":"/srv","path":"/mnt","readonly":true}],"isolation":"privileged",
+        "exposure":[{"topic":"home","open":true,"text":"can read and write your home folder"},
+            {"topic":"a-new-one","open":false,"text":"cannot \u001b[2J fly"}],
         "addresses":["10.77.0.5"],"processes":23,"memory_bytes":120000000,"disk_bytes":null,"agent":"user-manager"
     }"#;
 
@@ -175,15 +134,14 @@ mod tests {
             "  Created     2026-11-22\n",
             "  Addresses   10.77.0.5\n",
             "  Memory      120.0 MB\n",
-            "  can read and change /home/alice\n",
-            "  can read /srv, as /mnt\n",
-            "  no graphics devices\n",
+            "  Isolation   privileged\n",
+            "What it can see and do\n",
+            "  can read and write your home folder\n",
+            "  cannot \\u{1b}[2J fly\n",
         ] {
             assert!(text.contains(line), "{line:?} in\n{text}");
         }
-        assert_eq!(text.matches("/.kapsule/host").count(), 1, "{text}");
         assert!(!text.contains("Disk"), "{text}");
-        assert!(!text.contains("home of its own"), "{text}");
     }
 
     #[test]

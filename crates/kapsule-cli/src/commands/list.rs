@@ -90,27 +90,28 @@ fn render(containers: Vec<ContainerSummary>) -> String {
 }
 
 fn render_owned(containers: Vec<OwnedContainer>) -> String {
-    let [name, status, image, mode, created] = HEADER;
+    let [name, status, image, mode, created, isolation] = HEADER;
     let rows = containers.into_iter().map(|it| {
         let owner = it.owner_name.unwrap_or_else(|| it.owner.to_string());
-        let [name, status, image, mode, created] = cells(it.summary);
-        [owner, name, status, image, mode, created]
+        let [name, status, image, mode, created, isolation] = cells(it.summary);
+        [owner, name, status, image, mode, created, isolation]
     });
     ui::table(
-        ["OWNER", name, status, image, mode, created],
+        ["OWNER", name, status, image, mode, created, isolation],
         rows.collect(),
     )
 }
 
-const HEADER: [&str; 5] = ["NAME", "STATUS", "IMAGE", "MODE", "CREATED"];
+const HEADER: [&str; 6] = ["NAME", "STATUS", "IMAGE", "MODE", "CREATED", "ISOLATION"];
 
-fn cells(it: ContainerSummary) -> [String; 5] {
+fn cells(it: ContainerSummary) -> [String; 6] {
     [
         it.name.to_string(),
         it.status,
         it.image,
         it.mode.as_str().to_owned(),
         ui::date(&it.created),
+        it.isolation.to_string(),
     ]
 }
 
@@ -120,7 +121,7 @@ mod tests {
 
     const ANSWER: &str = r#"[
         {"name":"dev","status":"Running","image":"Debian 13","created":"2026-11-22T10:00:00+00:00","mode":"Default","new":1},
-        {"name":"a-rather-long-name-for-a-container","status":"Stopped","image":"x\u001b[2J","created":"","mode":"DbusMux"}
+        {"name":"a-rather-long-name-for-a-container","status":"Stopped","image":"x\u001b[2J","created":"","mode":"DbusMux","isolation":"sealed"}
     ]"#;
 
     #[test]
@@ -130,10 +131,21 @@ mod tests {
             .lines()
             .map(|line| line.split_whitespace().collect())
             .collect();
-        assert_eq!(lines[0], ["NAME", "STATUS", "IMAGE", "MODE", "CREATED"]);
+        assert_eq!(
+            lines[0],
+            ["NAME", "STATUS", "IMAGE", "MODE", "CREATED", "ISOLATION"]
+        );
         assert_eq!(
             lines[1],
-            ["dev", "Running", "Debian", "13", "Default", "2026-11-22"]
+            [
+                "dev",
+                "Running",
+                "Debian",
+                "13",
+                "Default",
+                "2026-11-22",
+                "standard"
+            ]
         );
         assert_eq!(
             lines[2],
@@ -141,7 +153,8 @@ mod tests {
                 "a-rather-long-name-for-a-container",
                 "Stopped",
                 "x\\u{1b}[2J",
-                "DbusMux"
+                "DbusMux",
+                "sealed"
             ]
         );
     }

@@ -17,6 +17,9 @@
 //!    first, where a `*` in `pass` stands for no name that is kept out;
 //! 3. the table.
 //!
+//! A sealed container is for programs that one does not trust: it gets what is named on the command
+//! line, and of the table only what tells about the terminal and the language.
+//!
 //! | module | |
 //! |---|---|
 //! | `table` | what is passed by default, and what no `*` stands for |
@@ -31,6 +34,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use kapsule_core::isolation::Isolation;
 use kapsule_core::settings::EnvironmentRules;
 
 /// Why a variable that the user named cannot be passed.
@@ -44,36 +48,60 @@ pub(crate) enum EnvironmentError {
     NotSet(String),
 }
 
-/// What a session gets, by the user's configuration and command line.
-pub(crate) fn for_session(
-    named: &[OsString],
-) -> Result<Vec<(OsString, OsString)>, EnvironmentError> {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    choose(std::env::vars_os(), &files::read_all(home), named)
+/// The variables that there are, and those that the user named: all that can be known before it is
+/// known where they are to go.
+#[derive(Debug)]
+pub(crate) struct Variables {
+    all: Vec<(OsString, OsString)>,
+    named: Vec<(OsString, OsString)>,
 }
 
-/// What a session gets out of `all`, and the variables that the user named (`NAME`, with the
-/// value that it has in `all`, or `NAME=VALUE`), which come last and win.
-fn choose(
-    all: impl IntoIterator<Item = (OsString, OsString)>,
-    rules: &[EnvironmentRules],
-    named: &[OsString],
-) -> Result<Vec<(OsString, OsString)>, EnvironmentError> {
-    let all: Vec<(OsString, OsString)> = all.into_iter().collect();
-    let mut passed = Vec::new();
-    for one in named {
-        passed.push(read_named(one, &all)?);
+impl Variables {
+    /// Those of this process. `named` are the ones of the command line: `NAME`, with the value that it
+    /// has here, or `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// For a name that cannot be, and one that is not set.
+    pub(crate) fn read(named: &[OsString]) -> Result<Self, EnvironmentError> {
+        Self::of(std::env::vars_os(), named)
     }
-    let mut result: Vec<(OsString, OsString)> = all
-        .into_iter()
-        .filter(|(name, _)| is_passed(name.as_bytes(), rules))
-        .collect();
-    result.append(&mut passed);
-    Ok(result)
+
+    fn of(
+        all: impl IntoIterator<Item = (OsString, OsString)>,
+        named: &[OsString],
+    ) -> Result<Self, EnvironmentError> {
+        let all: Vec<(OsString, OsString)> = all.into_iter().collect();
+        let named = named
+            .iter()
+            .map(|one| read_named(one, &all))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { all, named })
+    }
+
+    /// What a session in a container of this level gets, by the user's configuration.
+    pub(crate) fn for_session(self, isolation: Isolation) -> Vec<(OsString, OsString)> {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        self.choose(&files::read_all(home), isolation)
+    }
+
+    /// Those that were named come last and win.
+    fn choose(self, rules: &[EnvironmentRules], isolation: Isolation) -> Vec<(OsString, OsString)> {
+        let mut chosen: Vec<(OsString, OsString)> = self
+            .all
+            .into_iter()
+            .filter(|(name, _)| is_passed(name.as_bytes(), rules, isolation))
+            .collect();
+        chosen.extend(self.named);
+        chosen
+    }
 }
 
-fn is_passed(name: &[u8], rules: &[EnvironmentRules]) -> bool {
+fn is_passed(name: &[u8], rules: &[EnvironmentRules], isolation: Isolation) -> bool {
     let is = |pattern: &String| pattern::matches(pattern.as_bytes(), name);
+    if isolation == Isolation::Sealed {
+        // What the configuration passes on, it passes on to those that are trusted.
+        return table::is_harmless(name) && !rules.iter().any(|it| it.drop.iter().any(is));
+    }
     for rules in rules {
         if rules.drop.iter().any(is) {
             return false;
@@ -126,8 +154,9 @@ mod tests {
 
     fn passed_by(rules: &[EnvironmentRules], names: &[&str], named: &[&str]) -> Vec<String> {
         let named: Vec<OsString> = named.iter().map(OsString::from).collect();
-        choose(variables(names), rules, &named)
+        Variables::of(variables(names), &named)
             .unwrap()
+            .choose(rules, Isolation::Standard)
             .into_iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
             .collect()
@@ -194,10 +223,8 @@ mod tests {
             ("", EnvironmentError::BadName(String::new())),
             ("ABSENT", EnvironmentError::NotSet("ABSENT".to_owned())),
         ] {
-            assert_eq!(
-                choose(variables(&["TERM"]), &[], &[OsString::from(bad)]),
-                Err(error)
-            );
+            let result = Variables::of(variables(&["TERM"]), &[OsString::from(bad)]);
+            assert_eq!(result.unwrap_err(), error);
         }
     }
 
@@ -242,5 +269,35 @@ mod tests {
         let by_name = [rules(&["GITHUB_TOKEN"], &[])];
         assert_eq!(passed_by(&by_name, &kept_out, &[]), ["GITHUB_TOKEN=value"]);
         assert_eq!(passed_by(&by_name, &kept_out, &["PATH"]).len(), 2);
+    }
+
+    #[test]
+    fn a_sealed_container_learns_nothing_of_the_session() {
+        let names = [
+            "TERM",
+            "LANG",
+            "LC_TIME",
+            "COLORTERM",
+            "EDITOR",
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "XDG_CURRENT_DESKTOP",
+            "SSH_AUTH_SOCK",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "GITHUB_TOKEN",
+            "MY_OWN",
+        ];
+        let all = rules(
+            &["*", "SSH_AUTH_SOCK", "GITHUB_TOKEN", "DISPLAY"],
+            &["EDITOR"],
+        );
+        let named = [OsString::from("MY_OWN")];
+        let passed: Vec<OsString> = Variables::of(variables(&names), &named)
+            .unwrap()
+            .choose(&[all], Isolation::Sealed)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(passed, ["TERM", "LANG", "LC_TIME", "COLORTERM", "MY_OWN"]);
     }
 }

@@ -8,8 +8,9 @@ use super::pattern::matches;
 /// Names, and why they are in the table.
 type Table = &'static [(&'static [&'static str], &'static str)];
 
-/// What is passed, and why. In a name, `*` stands for anything.
-const PASSED: Table = &[
+/// What every container gets, also one that one does not trust: how to write to the terminal, and
+/// in which language. In a name, `*` stands for anything.
+const HARMLESS: Table = &[
     (
         &[
             "TERM",
@@ -31,6 +32,10 @@ const PASSED: Table = &[
         &["EDITOR", "VISUAL", "PAGER", "LESS"],
         "what the user likes to work with",
     ),
+];
+
+/// What is passed beside that to containers which share the session, and why.
+const PASSED: Table = &[
     (
         &["DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"],
         "which display to look for",
@@ -161,7 +166,11 @@ const KEPT_OUT: Table = &[
 ];
 
 pub(super) fn is_passed(name: &[u8]) -> bool {
-    names(PASSED).any(|pattern| matches(pattern, name))
+    is_harmless(name) || names(PASSED).any(|pattern| matches(pattern, name))
+}
+
+pub(super) fn is_harmless(name: &[u8]) -> bool {
+    names(HARMLESS).any(|pattern| matches(pattern, name))
 }
 
 /// However it is written: `http_token` is a secret too.
@@ -190,8 +199,9 @@ mod tests {
 
     #[test]
     fn no_name_stands_in_the_tables_twice() {
-        let mut names: Vec<&str> = PASSED
+        let mut names: Vec<&str> = HARMLESS
             .iter()
+            .chain(PASSED)
             .chain(KEPT_OUT)
             .flat_map(|(names, _)| names.iter().copied())
             .collect();
@@ -205,7 +215,7 @@ mod tests {
     #[test]
     fn every_name_is_documented() {
         let page = include_str!("../../../../docs/enter.md");
-        for (names, _) in PASSED.iter().chain(KEPT_OUT) {
+        for (names, _) in HARMLESS.iter().chain(PASSED).chain(KEPT_OUT) {
             for name in *names {
                 assert!(
                     page.contains(&format!("`{name}`")),

@@ -14,15 +14,15 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 pub(crate) struct Agent {
-    /// The method by which the session was asked for.
-    pub(crate) method: String,
+    /// Whom the session was asked for: `owner` or `root`.
+    pub(crate) user: String,
     pub(crate) channel: Channel,
 }
 
 impl Agent {
-    pub(crate) fn new(method: String, socket: UnixStream) -> Self {
+    pub(crate) fn new(user: String, socket: UnixStream) -> Self {
         Self {
-            method,
+            user,
             channel: Channel::new(socket.into()),
         }
     }

@@ -97,13 +97,13 @@ impl Bus {
         format!("unix:path={}/bus", self.folder.path().display())
     }
 
-    /// The agent of the session that was asked for, and the method that asked.
+    /// The agent of the session that was asked for, and for whom.
     pub(crate) fn agent(&self) -> Agent {
-        let (method, socket) = self
+        let (user, socket) = self
             .sessions
             .recv_timeout(Duration::from_secs(10))
             .expect("a session is asked for");
-        Agent::new(method, socket)
+        Agent::new(user, socket)
     }
 }
 
@@ -132,12 +132,15 @@ async fn serve(
                 let config = HashMap::from([("default_container", "dev")]);
                 connection.reply(&header, &config).await.unwrap();
             }
-            ("OpenSession" | "OpenRootSession", Service::Opens) => {
+            ("Enter", Service::Opens) => {
+                let (_, as_root): (String, bool) = message.body().deserialize().unwrap();
                 let (client, agent) = UnixStream::pair().unwrap();
                 let client = OwnedFd::from(std::os::fd::OwnedFd::from(client));
-                connection.reply(&header, &("dev", client)).await.unwrap();
+                let answer = ("dev", client, "standard");
+                connection.reply(&header, &answer).await.unwrap();
                 // The test may have ended already.
-                let _ = sessions.send((member, agent));
+                let user = if as_root { "root" } else { "owner" };
+                let _ = sessions.send((user.to_owned(), agent));
             }
             (_, Service::Fails(name)) => {
                 let name = format!("org.kde.kapsule.Error.{name}");

@@ -21,7 +21,7 @@ fn the_terminal_knows_the_container_as_long_as_it_shows_it() {
     let home = tempfile::tempdir().unwrap();
     let mut terminal = Terminal::run(&bus.address(), home.path(), &["enter"], |_, _| {});
     let mut agent = bus.agent();
-    assert_eq!(agent.method, "OpenSession");
+    assert_eq!(agent.user, "owner");
     let (open, descriptors) = agent.request();
     assert!(descriptors.is_empty());
     let asked = open.terminal.unwrap();
@@ -106,7 +106,7 @@ fn special_keys_are_the_users() {
 }
 
 #[test]
-fn root_is_asked_for_by_another_method() {
+fn root_is_asked_for() {
     let bus = Bus::start(Service::Opens);
     let home = tempfile::tempdir().unwrap();
     // Root of the host is the owner of its containers and not asked for in this way.
@@ -114,7 +114,7 @@ fn root_is_asked_for_by_another_method() {
         let arguments = ["enter", "dev", "--user", "root"];
         let mut command = kapsule(&bus.address(), home.path(), &arguments);
         let mut process = command.spawn().unwrap();
-        assert_eq!(bus.agent().method, "OpenRootSession");
+        assert_eq!(bus.agent().user, "root");
         end(&mut process);
     }
     let output = kapsule(&bus.address(), home.path(), &["enter", "-u", "nobody-else"])

@@ -8,6 +8,6 @@ mod resolve;
 mod schema;
 mod value;
 
-pub use resolve::{Options, OptionsError, ParsedDefaults, parse_image_defaults, resolve};
-pub use schema::{OptionSpec, OptionType, Section, VERSION, find, schema, schema_json};
+pub use resolve::{Options, OptionsError, ParsedDefaults, level, parse_image_defaults, resolve};
+pub use schema::{Choice, OptionSpec, OptionType, Section, VERSION, find, schema, schema_json};
 pub use value::OptionValue;

@@ -9,10 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{OptionType, OptionValue, find, schema};
+use crate::isolation::{self, Isolation, LevelError};
 
 /// The options of one container, complete and consistent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
+    /// How far the container is kept apart from the host.
+    pub isolation: Isolation,
+    /// The network can be reached.
+    pub network: bool,
     /// The container has a session bus of its own.
     pub session_mode: bool,
     /// The own session bus reaches the host's services.
@@ -64,6 +69,29 @@ pub enum OptionsError {
         key: &'static str,
         /// The option that is off.
         needs: &'static str,
+    },
+    /// A level of isolation that there is not.
+    #[error("{who} asks for what cannot be: {error}")]
+    Level {
+        /// Who gave it.
+        who: &'static str,
+        /// What is wrong with it.
+        error: LevelError,
+    },
+    /// An option that the level of isolation leaves no choice about.
+    #[error(
+        "option '{key}' cannot be {} in a {level} container: {reason}. Leave it out, or choose \
+         another isolation", if *.must_be { "off" } else { "used" }
+    )]
+    AgainstLevel {
+        /// The option.
+        key: &'static str,
+        /// The level.
+        level: Isolation,
+        /// What the option has to be.
+        must_be: bool,
+        /// Why.
+        reason: &'static str,
     },
     /// An option that this version does not have yet.
     #[error("option '{key}' cannot be used: {reason}")]
@@ -164,14 +192,54 @@ fn check_types(
     Ok(())
 }
 
-/// Merges: the caller's values win over the image's, these over the schema's.
+/// How far a container will be kept apart: as the caller says, and else as `default` (the
+/// configuration) does, where the image can make it stricter and never weaker.
+///
+/// # Errors
+/// [`OptionsError::Level`] for a text that is no level; `WrongType`.
+pub fn level(
+    caller: &BTreeMap<String, OptionValue>,
+    image: &BTreeMap<String, OptionValue>,
+    default: Isolation,
+) -> Result<Isolation, OptionsError> {
+    if let Some(level) = parse_level(caller, REQUEST)? {
+        return Ok(level);
+    }
+    Ok(parse_level(image, IMAGE)?.map_or(default, |image| image.max(default)))
+}
+
+const REQUEST: &str = "the request";
+const IMAGE: &str = "the image";
+
+fn parse_level(
+    values: &BTreeMap<String, OptionValue>,
+    who: &'static str,
+) -> Result<Option<Isolation>, OptionsError> {
+    match values.get(isolation::KEY) {
+        None => Ok(None),
+        Some(OptionValue::String(text)) => match text.parse() {
+            Ok(level) => Ok(Some(level)),
+            Err(error) => Err(OptionsError::Level { who, error }),
+        },
+        Some(other) => Err(OptionsError::WrongType {
+            key: isolation::KEY.to_owned(),
+            expected: OptionType::String.as_str(),
+            found: other.option_type().as_str().to_owned(),
+            source_name: who,
+        }),
+    }
+}
+
+/// Merges: the caller's values win over the image's, these over those of the level of isolation,
+/// these over the schema's. `default` is the level that the configuration wants; see [`level()`].
 ///
 /// # Errors
 /// [`OptionsError`] for unknown keys and wrong types of the caller, for options that contradict
-/// each other, and for options that this version does not have.
+/// each other or the level, and for options that this version does not have.
 pub fn resolve(
     caller: &BTreeMap<String, OptionValue>,
     image: &BTreeMap<String, OptionValue>,
+    default: Isolation,
 ) -> Result<Options, OptionsError> {
     let unknown: Vec<String> = caller
         .keys()
@@ -181,16 +249,21 @@ pub fn resolve(
     if !unknown.is_empty() {
         return Err(OptionsError::Unknown(unknown));
     }
-    check_types(caller, "the request")?;
-    check_types(image, "the image")?;
+    check_types(caller, REQUEST)?;
+    check_types(image, IMAGE)?;
+    let level = level(caller, image, default)?;
 
-    let value = |key: &str| caller.get(key).or_else(|| image.get(key));
+    let counts =
+        |value: &&OptionValue| level.trusts_images() || **value == OptionValue::Boolean(false);
+    let value = |key: &str| caller.get(key).or_else(|| image.get(key).filter(counts));
     let boolean = |key: &str| match value(key) {
         Some(OptionValue::Boolean(on)) => *on,
-        _ => find(key).is_some_and(|option| option.default_on),
+        _ => default_of(key, level),
     };
     let dbus_mux = boolean("dbus_mux");
     let options = Options {
+        isolation: level,
+        network: boolean("network"),
         // The multiplexer implies the own bus.
         session_mode: boolean("session_mode") || dbus_mux,
         dbus_mux,
@@ -203,20 +276,19 @@ pub fn resolve(
         gpu: boolean("gpu"),
         nvidia_drivers: boolean("nvidia_drivers"),
     };
-    if options.dbus_mux && !options.host_rootfs {
-        return Err(OptionsError::Requires {
-            key: "dbus_mux",
-            needs: "host_rootfs",
-        });
-    }
-    if options.nvidia_drivers && !options.gpu {
-        return Err(OptionsError::Requires {
-            key: "nvidia_drivers",
-            needs: "gpu",
-        });
-    }
+    options.check_level()?;
+    options.check_requirements()?;
     options.check_available()?;
     Ok(options)
+}
+
+/// The value of a boolean that nobody sets.
+fn default_of(key: &str, level: Isolation) -> bool {
+    let of_level = level.defaults().iter().find(|(name, _)| *name == key);
+    of_level.map_or_else(
+        || find(key).is_some_and(|option| option.default_on),
+        |(_, on)| *on,
+    )
 }
 
 impl Options {
@@ -225,6 +297,11 @@ impl Options {
     pub fn to_map(&self) -> BTreeMap<String, OptionValue> {
         let boolean = |on: bool| OptionValue::Boolean(on);
         [
+            (
+                isolation::KEY,
+                OptionValue::String(self.isolation.to_string()),
+            ),
+            ("network", boolean(self.network)),
             ("session_mode", boolean(self.session_mode)),
             ("dbus_mux", boolean(self.dbus_mux)),
             ("host_rootfs", boolean(self.host_rootfs)),
@@ -239,6 +316,43 @@ impl Options {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+    }
+
+    fn check_level(&self) -> Result<(), OptionsError> {
+        let values = self.to_map();
+        for rule in self.isolation.rules() {
+            let is = match values.get(rule.key) {
+                Some(OptionValue::Boolean(on)) => *on,
+                Some(OptionValue::Array(elements)) => !elements.is_empty(),
+                Some(OptionValue::String(text)) => !text.is_empty(),
+                None => continue,
+            };
+            if is != rule.must_be {
+                return Err(OptionsError::AgainstLevel {
+                    key: rule.key,
+                    level: self.isolation,
+                    must_be: rule.must_be,
+                    reason: rule.reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_requirements(&self) -> Result<(), OptionsError> {
+        if self.dbus_mux && !self.host_rootfs {
+            return Err(OptionsError::Requires {
+                key: "dbus_mux",
+                needs: "host_rootfs",
+            });
+        }
+        if self.nvidia_drivers && !self.gpu {
+            return Err(OptionsError::Requires {
+                key: "nvidia_drivers",
+                needs: "gpu",
+            });
+        }
+        Ok(())
     }
 
     fn check_available(&self) -> Result<(), OptionsError> {
@@ -266,7 +380,7 @@ mod tests {
     }
 
     fn resolve_json(caller: &str, image: &str) -> Result<Options, OptionsError> {
-        resolve(&values(caller), &values(image))
+        resolve(&values(caller), &values(image), Isolation::Standard)
     }
 
     #[test]
@@ -277,6 +391,79 @@ mod tests {
         )
         .unwrap();
         assert!(options.mount_home && !options.gpu && options.host_rootfs);
+    }
+
+    #[test]
+    fn an_image_can_make_it_stricter_and_never_weaker() {
+        let level = |caller: &str, image: &str, default| {
+            resolve(&values(caller), &values(image), default).map(|options| options.isolation)
+        };
+        use Isolation::{Privileged, Sealed, Standard};
+        for (caller, image, default, expected) in [
+            ("{}", "{}", Standard, Standard),
+            ("{}", "{}", Sealed, Sealed),
+            ("{}", r#"{"isolation":"privileged"}"#, Standard, Standard),
+            ("{}", r#"{"isolation":"privileged"}"#, Sealed, Sealed),
+            ("{}", r#"{"isolation":"standard"}"#, Sealed, Sealed),
+            ("{}", r#"{"isolation":"sealed"}"#, Standard, Sealed),
+            ("{}", r#"{"isolation":"standard"}"#, Privileged, Standard),
+            (
+                r#"{"isolation":"standard"}"#,
+                r#"{"isolation":"sealed"}"#,
+                Sealed,
+                Standard,
+            ),
+            (r#"{"isolation":"privileged"}"#, "{}", Sealed, Privileged),
+        ] {
+            assert_eq!(
+                level(caller, image, default),
+                Ok(expected),
+                "{caller} {image}"
+            );
+        }
+        let error = level("{}", r#"{"isolation":"vm"}"#, Standard).unwrap_err();
+        assert!(error.to_string().starts_with("the image asks"), "{error}");
+        // Who says what they want is not kept from it by what the image cannot mean.
+        assert_eq!(
+            level(
+                r#"{"isolation":"sealed"}"#,
+                r#"{"isolation":"x"}"#,
+                Standard
+            ),
+            Ok(Sealed)
+        );
+    }
+
+    #[test]
+    fn a_sealed_container_gets_nothing_that_was_not_asked_for() {
+        let sealed = |caller: &str, image: &str| {
+            let mut caller = values(caller);
+            caller.insert(
+                "isolation".to_owned(),
+                OptionValue::String("sealed".to_owned()),
+            );
+            resolve(&caller, &values(image), Isolation::Standard)
+        };
+        let options = sealed(
+            "{}",
+            r#"{"gpu":true,"mount_home":true,"host_rootfs":true,"custom_mounts":["/srv"]}"#,
+        )
+        .unwrap();
+        assert!(!options.gpu && !options.mount_home && !options.host_rootfs && options.network);
+        assert_eq!(options.custom_mounts, [""; 0]);
+        assert!(!sealed("{}", r#"{"network":false}"#).unwrap().network);
+        assert!(sealed(r#"{"gpu":true}"#, "{}").unwrap().gpu);
+        for (caller, key) in [
+            (r#"{"mount_home":true}"#, "mount_home"),
+            (r#"{"host_rootfs":true}"#, "host_rootfs"),
+            (r#"{"custom_mounts":["~/src"]}"#, "custom_mounts"),
+        ] {
+            let error = sealed(caller, "{}").unwrap_err().to_string();
+            assert!(
+                error.contains(key) && error.contains("in a sealed container"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
@@ -312,6 +499,16 @@ mod tests {
             (
                 r#"{"dbus_mux":true,"host_rootfs":false}"#,
                 "needs 'host_rootfs'",
+            ),
+            (
+                r#"{"isolation":"privileged","network":false}"#,
+                "'network' cannot be off in a privileged container",
+            ),
+            (r#"{"isolation":"vm"}"#, "'vm' cannot be used"),
+            (r#"{"isolation":"tight"}"#, "\"tight\" is not a level"),
+            (
+                r#"{"isolation":true}"#,
+                "option 'isolation' must be of type string",
             ),
             (r#"{"dbus_mux":true}"#, "cannot be used"),
             (r#"{"session_mode":true}"#, "cannot be used"),

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::OptionValue;
+use crate::isolation::{self, Isolation};
 
 /// Version of the schema's format (not of its content).
 pub const VERSION: u32 = 1;
@@ -55,8 +56,12 @@ pub struct OptionSpec {
     pub title: &'static str,
     /// One or two sentences for people.
     pub description: &'static str,
-    /// The value of a boolean when nobody sets it; the other types are empty then.
+    /// The value of a boolean when nobody sets it; a list is empty then.
     pub default_on: bool,
+    /// The value of a text when nobody sets it.
+    pub default_text: &'static str,
+    /// The values that a text can have; any if there are none here.
+    pub choices: &'static [Choice],
     /// What each element of an array is, as a JSON schema format name.
     pub item_format: Option<&'static str>,
     /// A boolean option that has to be on for this one.
@@ -65,13 +70,50 @@ pub struct OptionSpec {
     pub unavailable: Option<&'static str>,
 }
 
+/// A value of an option that has to be one of several.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Stable identifier.
+    pub value: &'static str,
+    /// Title for people.
+    pub title: &'static str,
+    /// One plain sentence for people.
+    pub description: &'static str,
+    /// Why it cannot be chosen in this version.
+    pub unavailable: Option<&'static str>,
+}
+
+impl Choice {
+    fn to_json(self) -> Value {
+        let mut choice = json!({
+            "value": self.value,
+            "title": self.title,
+            "description": self.description,
+        });
+        if let Some(reason) = self.unavailable {
+            choice["unavailable"] = json!(reason);
+        }
+        // What else changes with it, for dialogs to show before anybody asks for it.
+        let level = Isolation::ALL
+            .into_iter()
+            .find(|level| level.as_str() == self.value);
+        if let Some(level) = level {
+            let defaults = level.defaults().iter();
+            choice["defaults"] = defaults.map(|(key, on)| (*key, json!(on))).collect();
+            let fixed = level.rules().iter().map(|rule| rule.key);
+            choice["fixed"] = fixed.collect();
+        }
+        choice
+    }
+}
+
 impl OptionSpec {
     /// The value when nobody sets the option.
     #[must_use]
     pub fn default_value(&self) -> OptionValue {
         match self.option_type {
             OptionType::Boolean => OptionValue::Boolean(self.default_on),
-            OptionType::String => OptionValue::String(String::new()),
+            OptionType::String => OptionValue::String(self.default_text.to_owned()),
             OptionType::Array => OptionValue::Array(Vec::new()),
         }
     }
@@ -93,6 +135,9 @@ impl OptionSpec {
         if let Some(format) = self.item_format {
             option["items"] = json!({ "type": "string", "format": format });
         }
+        if !self.choices.is_empty() {
+            option["choices"] = self.choices.iter().map(|choice| choice.to_json()).collect();
+        }
         if let Some(key) = self.requires {
             option["requires"] = json!({ key: true });
         }
@@ -109,12 +154,63 @@ const BOOLEAN: OptionSpec = OptionSpec {
     title: "",
     description: "",
     default_on: false,
+    default_text: "",
+    choices: &[],
     item_format: None,
     requires: None,
     unavailable: None,
 };
 
+const LEVELS: &[Choice] = &[
+    Choice {
+        value: "standard",
+        title: "Standard",
+        description: "Shares your home, your files and your session, with no more rights than you have.",
+        unavailable: None,
+    },
+    Choice {
+        value: "sealed",
+        title: "Sealed",
+        description: "Sees nothing of yours and reaches only the internet: for programs that you do not trust.",
+        unavailable: None,
+    },
+    Choice {
+        value: "privileged",
+        title: "Privileged",
+        description: "Has the host's network and devices and can control the whole computer; an administrator has to agree.",
+        unavailable: None,
+    },
+    Choice {
+        value: "vm",
+        title: "Virtual machine",
+        description: "Runs a kernel of its own.",
+        unavailable: Some("this version of Kapsule cannot make virtual machines yet"),
+    },
+];
+
 const SECTIONS: &[Section] = &[
+    Section {
+        id: "isolation",
+        title: "Isolation",
+        options: &[
+            OptionSpec {
+                key: isolation::KEY,
+                option_type: OptionType::String,
+                title: "Isolation",
+                description: "How far the container is kept apart from the host.",
+                default_text: "standard",
+                choices: LEVELS,
+                ..BOOLEAN
+            },
+            OptionSpec {
+                key: "network",
+                title: "Network",
+                description: "Let the container reach the network.",
+                default_on: true,
+                ..BOOLEAN
+            },
+        ],
+    },
     Section {
         id: "dbus",
         title: "Session bus",
@@ -204,8 +300,10 @@ pub fn find(key: &str) -> Option<&'static OptionSpec> {
         .find(|option| option.key == key)
 }
 
-/// The schema as compact JSON, which is the answer to `GetCreateSchema`. The key `unavailable` is
-/// an addition of ours; clients that do not know it ignore it.
+/// The schema as compact JSON, which is the answer to `GetCreateSchema`. The keys `unavailable` and
+/// `choices` are additions of ours; clients that do not know them ignore them. Each choice has a
+/// `value`, `title` and `description`; `defaults` are those that change with it, and `fixed` names
+/// options that it leaves no choice about.
 #[must_use]
 pub fn schema_json() -> String {
     let sections: Vec<Value> = SECTIONS
@@ -256,6 +354,14 @@ mod tests {
             seen,
             [
                 row(
+                    "isolation",
+                    "isolation",
+                    "string",
+                    json!("standard"),
+                    none.clone()
+                ),
+                row("isolation", "network", "boolean", json!(true), none.clone()),
+                row(
                     "dbus",
                     "session_mode",
                     "boolean",
@@ -288,6 +394,23 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn every_choice_is_told_in_words() {
+        let schema: Value = serde_json::from_str(&schema_json()).unwrap();
+        let choices = schema["sections"][0]["options"][0]["choices"].clone();
+        let choices = choices.as_array().unwrap();
+        assert_eq!(choices[0]["value"], "standard");
+        assert_eq!(choices[0]["fixed"], json!([]));
+        assert_eq!(choices[1]["defaults"]["mount_home"], json!(false));
+        assert_eq!(choices[2]["fixed"], json!(["network"]));
+        assert!(choices[3]["unavailable"].is_string());
+        for choice in choices {
+            for key in ["title", "description"] {
+                assert!(!choice[key].as_str().unwrap().is_empty(), "{choice}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use super::{Fragment, is_server_address};
 use crate::image::{self, ImageRef};
+use crate::isolation::Isolation;
 use crate::name::ContainerName;
 
 /// Longest value, in bytes.
@@ -30,7 +31,7 @@ pub struct SettingKey {
 pub enum SettingError {
     /// There is no such key.
     #[error(
-        "there is no setting {0:?}. There are: default_container, default_image, servers.NAME, storage.pool, network.subnets, environment.pass and environment.drop"
+        "there is no setting {0:?}. There are: default_container, default_image, isolation, servers.NAME, storage.pool, network.subnets, environment.pass and environment.drop"
     )]
     Unknown(String),
     /// The value is not one for this key.
@@ -55,7 +56,9 @@ impl FromStr for SettingKey {
             key: key.to_owned(),
         };
         match (section, key) {
-            ("kapsule", "default_container" | "default_image") => Ok(known(PLAIN, key)),
+            ("kapsule", "default_container" | "default_image" | "isolation") => {
+                Ok(known(PLAIN, key))
+            }
             ("storage", "pool") => Ok(known("storage", key)),
             ("network", "subnets") => Ok(known("network", key)),
             ("environment", "pass" | "drop") => Ok(known("environment", key)),
@@ -125,6 +128,10 @@ impl SettingKey {
 
     fn check_kind(&self, value: &str) -> Result<(), String> {
         match (self.section, self.key.as_str()) {
+            (PLAIN, "isolation") => value
+                .parse::<Isolation>()
+                .map(drop)
+                .map_err(|error| error.to_string()),
             (PLAIN, "default_container") => value
                 .parse::<ContainerName>()
                 .map(drop)

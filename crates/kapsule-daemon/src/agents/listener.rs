@@ -58,11 +58,16 @@ const O_DIRECTORY: i32 = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
 
 /// Takes registrations for ever. The newest one counts: an agent that was restarted may come back
 /// before the end of the old one is noticed.
-pub(super) async fn serve(id: ContainerId, mut listener: UnixSeqpacketListener, slots: Arc<Slots>) {
+pub(super) async fn serve(
+    id: ContainerId,
+    owner: u32,
+    mut listener: UnixSeqpacketListener,
+    slots: Arc<Slots>,
+) {
     loop {
         match listener.accept().await {
             // One at a time: whoever floods the socket only delays the agents of their own container.
-            Ok(socket) => match register(&id, &slots, socket).await {
+            Ok(socket) => match register(owner, &slots, socket).await {
                 Ok((user, agent)) => {
                     debug!(container = %id, ?user, "agent registered");
                     take(slots.of(user), Arc::new(agent));
@@ -78,13 +83,13 @@ pub(super) async fn serve(id: ContainerId, mut listener: UnixSeqpacketListener, 
 }
 
 async fn register(
-    id: &ContainerId,
+    owner: u32,
     slots: &Slots,
     socket: UnixSeqpacket,
 ) -> Result<(SessionUser, Registered), &'static str> {
     let peer = socket.peer_cred().map_err(|_| "no credentials")?;
     let user = slots
-        .user(id.owner, peer.uid())
+        .user(owner, peer.uid())
         .ok_or("neither the owner nor root")?;
     let context = match tokio::time::timeout(HELLO_LIMIT, hello(&socket)).await {
         Ok(context) => context?,

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kapsule_core::container::AgentState;
+use kapsule_core::isolation::Isolation;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -39,6 +40,7 @@ pub(crate) struct Agents {
 }
 
 struct Entry {
+    peer: Peer,
     slots: Arc<Slots>,
     listener: JoinHandle<()>,
 }
@@ -46,10 +48,21 @@ struct Entry {
 /// Whom a session is for. Each has an agent of their own, with their own rights and no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionUser {
-    /// The owner of the container, by the same number on the host and inside.
+    /// The owner of the container.
     Owner,
-    /// Root of the container, who is nobody on the host.
+    /// Root of the container, who is nobody on the host unless the container is privileged.
     Root,
+}
+
+/// Whom to expect at a container's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// The number that the owner has on the host when they come from inside.
+    pub(crate) uid: u32,
+    /// The owner's primary group, likewise; if it is known.
+    pub(crate) gid: Option<u32>,
+    /// How far the container is kept apart.
+    pub(crate) isolation: Isolation,
 }
 
 /// The agents of one container.
@@ -103,17 +116,17 @@ impl Agents {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Listens for the agents of a container in its folder; `group` is the owner's primary group.
-    /// Does nothing when it does already.
+    /// Listens for the agents of a container in its folder. Does nothing when it does already; where
+    /// somebody else was expected before, it begins anew.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub(crate) fn listen(&self, id: &ContainerId, folder: &Path, group: Option<u32>) -> Result<()> {
+    pub(crate) fn listen(&self, id: &ContainerId, folder: &Path, peer: Peer) -> Result<()> {
         let mut entries = self.entries();
-        if entries.contains_key(id) {
+        if entries.get(id).is_some_and(|entry| entry.peer == peer) {
             return Ok(());
         }
-        let socket = listener::bind(folder, id.owner, group).map_err(|error| {
+        let socket = listener::bind(folder, peer.uid, peer.gid).map_err(|error| {
             Error::failed(format!(
                 "cannot listen for the agent of container '{}' in {}: {error}",
                 id.name,
@@ -121,8 +134,13 @@ impl Agents {
             ))
         })?;
         let slots = Arc::new(Slots::default());
-        let listener = tokio::spawn(listener::serve(id.clone(), socket, Arc::clone(&slots)));
-        entries.insert(id.clone(), Entry { slots, listener });
+        let work = listener::serve(id.clone(), peer.uid, socket, Arc::clone(&slots));
+        let entry = Entry {
+            peer,
+            slots,
+            listener: tokio::spawn(work),
+        };
+        entries.insert(id.clone(), entry);
         Ok(())
     }
 
@@ -136,6 +154,11 @@ impl Agents {
     /// Stops listening; the container is gone.
     pub(crate) fn forget(&self, id: &ContainerId) {
         self.entries().remove(id);
+    }
+
+    /// How far a container is kept apart, of which the agents are listened for.
+    pub(crate) fn isolation(&self, id: &ContainerId) -> Option<Isolation> {
+        self.entries().get(id).map(|entry| entry.peer.isolation)
     }
 
     fn current(&self, id: &ContainerId, user: SessionUser) -> Option<Arc<Registered>> {

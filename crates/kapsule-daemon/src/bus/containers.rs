@@ -24,7 +24,8 @@ impl Containers1 {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, OwnedFd)> {
-        self.0.session(&header, &name, SessionUser::Owner).await
+        let (name, session, _) = self.0.session(&header, &name, SessionUser::Owner).await?;
+        Ok((name, session))
     }
 
     async fn open_root_session(
@@ -32,7 +33,25 @@ impl Containers1 {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, OwnedFd)> {
-        self.0.session(&header, &name, SessionUser::Root).await
+        let (name, session, _) = self.0.session(&header, &name, SessionUser::Root).await?;
+        Ok((name, session))
+    }
+
+    /// As these two, and says how far the container is kept apart, for the caller to know what
+    /// not to hand over.
+    async fn enter(
+        &self,
+        name: String,
+        as_root: bool,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(String, OwnedFd, String)> {
+        let user = if as_root {
+            SessionUser::Root
+        } else {
+            SessionUser::Owner
+        };
+        let (name, session, isolation) = self.0.session(&header, &name, user).await?;
+        Ok((name, session, isolation.to_string()))
     }
 
     async fn get_info(&self, name: String, #[zbus(header)] header: Header<'_>) -> Result<String> {

@@ -4,6 +4,7 @@
 //! The ways into a container. They are to be quick: polkit's answer is remembered, and Incus is
 //! only asked where the container's agent is not there.
 
+use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use zbus::OwnedFd;
 use zbus::message::Header;
@@ -15,17 +16,18 @@ use crate::policy::Act;
 use crate::{config, users};
 
 impl Shared {
-    /// The container's name and the client's end of a session.
+    /// The container's name, the client's end of a session, and how far the container is kept apart.
     pub(super) async fn session(
         &self,
         header: &Header<'_>,
         name: &str,
         user: SessionUser,
-    ) -> Result<(String, OwnedFd)> {
+    ) -> Result<(String, OwnedFd, Isolation)> {
         let caller = self.permitted(header, Act::EnterContainer).await?;
         let name = named_or_default(name, caller.uid).await?;
         let session = self.service.open_session(caller.uid, &name, user).await?;
-        Ok((name.into(), session.into()))
+        let isolation = self.service.known_isolation(caller.uid, &name);
+        Ok((name.into(), session.into(), isolation))
     }
 
     /// The command line that enters a container.

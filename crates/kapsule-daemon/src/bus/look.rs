@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use kapsule_core::container::{ContainerInfo, ContainerSummary, OwnedContainer};
+use kapsule_core::isolation;
 use kapsule_core::name::ContainerName;
 use zbus::message::Header;
 
@@ -115,6 +116,7 @@ impl Shared {
         let mut map = HashMap::from([
             ("default_container".to_owned(), settings.default_container),
             ("default_image".to_owned(), settings.default_image),
+            (isolation::KEY.to_owned(), settings.isolation),
         ]);
         if !configuration.warnings.is_empty() {
             map.insert("warnings".to_owned(), configuration.warnings.join("\n"));

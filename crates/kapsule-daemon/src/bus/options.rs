@@ -65,6 +65,8 @@ fn unwrap<'v, 'a>(mut value: &'v Variant<'a>) -> &'v Variant<'a> {
 
 #[cfg(test)]
 mod tests {
+    use kapsule_core::isolation::Isolation;
+
     use super::*;
 
     fn options(key: &str, value: Variant<'_>) -> Result<BTreeMap<String, OptionValue>> {
@@ -114,7 +116,8 @@ mod tests {
     #[test]
     fn leaves_unknown_options_to_the_schema() {
         let options = options("zzz", Variant::from(1u32)).unwrap();
-        let error = kapsule_core::options::resolve(&options, &BTreeMap::new()).unwrap_err();
+        let error = kapsule_core::options::resolve(&options, &BTreeMap::new(), Isolation::Standard)
+            .unwrap_err();
         assert!(
             error.to_string().contains("unknown options: zzz"),
             "{error}"

@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use incus::{InstancePatch, InstancePost, InstanceSource, StateChange};
 use kapsule_core::image::ImageRef;
+use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::{self, OptionValue, Options};
 use kapsule_core::settings::Settings;
 use kapsule_proto::folder::FolderId;
+use kapsule_proto::spec::Share;
 use tracing::warn;
 
 use super::follow::follow;
 use super::images::LocalImage;
+use super::metadata::HostNetwork;
 use super::mounts::{self, Consent, Folder, Origin};
 use super::{Service, devices, incus_error, metadata, spec};
 use crate::container_id::ContainerId;
@@ -33,6 +36,39 @@ pub(crate) struct CreateRequest {
     pub(crate) options: BTreeMap<String, OptionValue>,
     /// Whether an administrator agreed to share folders that the owner could not open.
     pub(crate) consent: Consent,
+    /// Whether it was agreed to that the container may be privileged.
+    pub(crate) may_be_privileged: bool,
+}
+
+impl CreateRequest {
+    /// Refuses what can be refused without asking anyone, and tells how far the container is to be kept
+    /// apart. The image may make it stricter, and never weaker: whether there is to be consent to a
+    /// privileged one is known now.
+    ///
+    /// # Errors
+    /// For options that contradict each other, and values that cannot be.
+    pub(crate) fn check(&self, settings: &Settings) -> Result<Isolation> {
+        let default = default_level(settings)?;
+        let no_image = BTreeMap::new();
+        match options::resolve(&self.options, &no_image, default) {
+            Ok(options) => Ok(options.isolation),
+            // Another option of the image may make it right.
+            Err(options::OptionsError::Requires { .. }) => {
+                Ok(options::level(&self.options, &no_image, default)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The level of isolation that the configuration wants.
+fn default_level(settings: &Settings) -> Result<Isolation> {
+    settings.isolation.parse().map_err(|error| {
+        Error::invalid(format!(
+            "isolation = {} in the configuration: {error}",
+            settings.isolation
+        ))
+    })
 }
 
 /// How long the first boot may take until sessions can be opened. It passes in about a second;
@@ -52,12 +88,7 @@ impl Service {
         reporter: &Reporter,
     ) -> Result<()> {
         let id = ContainerId::new(owner.uid, &request.name);
-        // What can be refused without asking anyone.
-        match options::resolve(&request.options, &BTreeMap::new()) {
-            // Another option of the image may make it right.
-            Ok(_) | Err(options::OptionsError::Requires { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        request.check(settings)?;
         let server = self.server_address(&request.image, settings)?;
 
         let _alone = self.locks.lock(&id).await;
@@ -69,7 +100,13 @@ impl Service {
         let image = self
             .find_image(owner.uid, &request.image, server, reporter)
             .await?;
-        let options = merged_options(&request, &image)?;
+        let options = merged_options(&request, &image, default_level(settings)?)?;
+        if options.isolation == Isolation::Privileged && !request.may_be_privileged {
+            return Err(Error::new(
+                ErrorKind::AccessDenied,
+                "nobody has agreed to a privileged container",
+            ));
+        }
         // An image is agreed to by nobody.
         let (origin, consent) = if asked_for.is_empty() {
             (Origin::Image, Consent::None)
@@ -82,13 +119,19 @@ impl Service {
             return Err(Error::cancelled());
         }
 
-        self.prepare(owner, settings, reporter).await?;
+        let server = self.prepare(owner, settings, &options, reporter).await?;
+        let version = &server.environment.server_version;
         let mut post = InstancePost::new(
             id.name.as_str(),
             InstanceSource::Fingerprint(image.fingerprint),
         );
         post.description = format!("Kapsule container of {}", owner.name);
-        post.config = metadata::new_instance(owner, &request.image, &options);
+        post.config = metadata::new_instance(
+            owner,
+            &request.image,
+            &options,
+            HostNetwork::for_version(version),
+        );
         metadata::note_consented(&mut post.config, &consented(&folders));
         post.devices = devices::new_instance(
             &id,
@@ -101,12 +144,10 @@ impl Service {
         post.profiles = Some(Vec::new());
 
         let folder = self.folders.container(&id);
-        spec::write(&folder, &spec::new(&id, owner, &options, shares))?;
-        let made = match self.listen(&id) {
-            Ok(()) => self.make(&id, &post, reporter).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = made {
+        let spec = spec::new(&id, owner, &options, shares.clone(), None);
+        spec::write(&folder, &spec)?;
+        let made = self.make(&id, owner, &options, shares, &post, reporter);
+        if let Err(error) = made.await {
             self.take_back(&id).await;
             return Err(error);
         }
@@ -126,11 +167,23 @@ impl Service {
         mounts::beyond_rights(owner, &requested_mounts(options)).await
     }
 
-    async fn make(&self, id: &ContainerId, post: &InstancePost, reporter: &Reporter) -> Result<()> {
+    async fn make(
+        &self,
+        id: &ContainerId,
+        owner: &User,
+        options: &Options,
+        shares: Vec<Share>,
+        post: &InstancePost,
+        reporter: &Reporter,
+    ) -> Result<()> {
         let project = self.project(id.owner);
         reporter.info(format!("Creating container '{}'", id.name));
         let operation = project.create_instance(post).await.map_err(incus_error)?;
         follow(operation, reporter, "Unpacking the image").await?;
+        // Incus has chosen the container's numbers now.
+        let made = project.instance(id.name.as_str()).await;
+        let config = &made.map_err(incus_error)?.config;
+        self.introduce(id, owner, options, shares, config)?;
 
         reporter.info(format!("Starting container '{}'", id.name));
         let start = project
@@ -213,10 +266,18 @@ fn requested_mounts(options: &BTreeMap<String, OptionValue>) -> Vec<String> {
     }
 }
 
-fn merged_options(request: &CreateRequest, image: &LocalImage) -> Result<Options> {
+fn merged_options(
+    request: &CreateRequest,
+    image: &LocalImage,
+    default_level: Isolation,
+) -> Result<Options> {
     let defaults = options::parse_image_defaults(&image.default_options)?;
     for key in &defaults.ignored {
         warn!(image = %request.image, key, "the image sets an option that is not known");
     }
-    Ok(options::resolve(&request.options, &defaults.values)?)
+    Ok(options::resolve(
+        &request.options,
+        &defaults.values,
+        default_level,
+    )?)
 }

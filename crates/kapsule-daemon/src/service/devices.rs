@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use kapsule_core::isolation::Isolation;
 use kapsule_core::options::Options;
 use sha2::{Digest, Sha256};
 
 use super::mounts::Folder;
-use super::place::{Folders, network_name};
+use super::place::Folders;
+use super::{networks, numbers};
 use crate::container_id::ContainerId;
 use crate::users::User;
 
@@ -40,11 +42,9 @@ pub(crate) fn new_instance(
         "root".to_owned(),
         device([("type", "disk"), ("path", "/"), ("pool", pool)]),
     );
-    let network = network_name(id.owner);
-    devices.insert(
-        "eth0".to_owned(),
-        device([("type", "nic"), ("name", "eth0"), ("network", &network)]),
-    );
+    if let Some(interface) = networks::interface(id.owner, options) {
+        devices.insert("eth0".to_owned(), interface);
+    }
     devices.insert(
         "kapsule-agent".to_owned(),
         read_only(&folders.guest, kapsule_proto::paths::BIN),
@@ -54,7 +54,8 @@ pub(crate) fn new_instance(
         read_only(&folders.container(id), kapsule_proto::paths::RUN),
     );
     if options.gpu && has_graphics(Path::new(GRAPHICS)) {
-        let gid = owner.gid.to_string();
+        let (_, gid) = numbers::inside(owner, options.isolation);
+        let gid = gid.to_string();
         // Owned by the user's group: the guest's group numbers are not the host's.
         devices.insert(
             "gpu".to_owned(),
@@ -66,13 +67,21 @@ pub(crate) fn new_instance(
             "hostfs".to_owned(),
             shared(Path::new("/"), Path::new(kapsule_proto::paths::HOST)),
         );
-    } else {
+    } else if options.isolation != Isolation::Sealed {
         // The parent of the runtime directories and not the user's own: that one is a mount which
         // goes and comes with their sessions, and has to be followed.
         let inside = format!("{}/run/user", kapsule_proto::paths::HOST);
         devices.insert(
             format!("kapsule-hostrun-{}", owner.uid),
             shared(Path::new("/run/user"), Path::new(&inside)),
+        );
+    }
+    if options.isolation == Isolation::Privileged && !options.host_rootfs {
+        // Where they are too when the rest of the host's files is seen.
+        let inside = format!("{}/dev", kapsule_proto::paths::HOST);
+        devices.insert(
+            "kapsule-devices".to_owned(),
+            shared(Path::new("/dev"), Path::new(&inside)),
         );
     }
     if options.mount_home {
@@ -188,7 +197,7 @@ mod tests {
 
     fn devices(options: &str, mounts: &[&str]) -> Devices {
         let given = serde_json::from_str(options).unwrap();
-        let options = resolve(&given, &BTreeMap::new()).unwrap();
+        let options = resolve(&given, &BTreeMap::new(), Isolation::Standard).unwrap();
         let id = ContainerId::new(1000, &"dev".parse().unwrap());
         let root = FolderId::of(std::fs::File::open("/").unwrap()).unwrap();
         let mounts: Vec<Folder> = mounts
@@ -232,6 +241,32 @@ mod tests {
         assert!(!bare.contains_key("hostfs"));
         assert_eq!(bare["kapsule-hostrun-1000"]["source"], "/run/user");
         assert!(!bare.keys().any(|name| name.starts_with("kapsule-home-")));
+    }
+
+    #[test]
+    fn a_sealed_container_has_its_disk_its_agent_and_at_most_a_network() {
+        let names = |options: &str| devices(options, &[]).into_keys().collect::<Vec<_>>();
+        assert_eq!(
+            names(r#"{"isolation":"sealed"}"#),
+            ["eth0", "kapsule-agent", "kapsule-run", "root"]
+        );
+        assert_eq!(
+            names(r#"{"isolation":"sealed","network":false}"#),
+            ["kapsule-agent", "kapsule-run", "root"]
+        );
+    }
+
+    #[test]
+    fn a_privileged_container_has_the_hosts_devices() {
+        let all = devices(r#"{"isolation":"privileged"}"#, &[]);
+        assert!(
+            all.contains_key("hostfs") && !all.contains_key("eth0"),
+            "{all:?}"
+        );
+        assert!(!all.contains_key("kapsule-devices"), "{all:?}");
+        let some = devices(r#"{"isolation":"privileged","host_rootfs":false}"#, &[]);
+        assert_eq!(some["kapsule-devices"]["path"], "/.kapsule/host/dev");
+        assert!(!some.contains_key("hostfs"));
     }
 
     #[test]

@@ -10,10 +10,6 @@ use std::path::Path;
 /// The kernel's table of IPv4 routes, as in `/proc/net/route`.
 pub(super) const ROUTES: &str = "route";
 /// The kernel's trie of IPv4 addresses and routes, as in `/proc/net/fib_trie`.
-#[allow(
-    dead_code,
-    reason = "for keeping sealed containers from the host's addresses"
-)]
 pub(super) const ADDRESSES: &str = "fib_trie";
 
 /// Where the unit puts the host's tables; and where they are for a daemon without it, as in tests. Below

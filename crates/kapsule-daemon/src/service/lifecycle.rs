@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use incus::StateChange;
+use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 
 use super::follow::follow;
 use super::place::project_name;
-use super::{Changed, Service, incus_error, spec};
+use super::{Changed, Service, incus_error, metadata, spec};
 use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,8 +52,12 @@ impl Service {
             return Ok(Changed::No);
         }
         // The user's name or shell may have changed since, and so may the folders.
-        self.write_spec_again(id, owner, &instance).await?;
-        self.listen(id)?;
+        self.introduce_again(id, owner, &instance).await?;
+        let options = metadata::options(&instance.config);
+        if options.isolation == Isolation::Sealed && options.network {
+            // The host may have other addresses by now.
+            self.ensure_sealing().await?;
+        }
 
         let change = if instance.status == "Frozen" {
             StateChange::new(incus::StateAction::Unfreeze)

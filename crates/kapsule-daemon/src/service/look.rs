@@ -4,10 +4,12 @@
 //! Lists and information.
 
 use kapsule_core::container::{ContainerInfo, ContainerSummary, Mount};
+use kapsule_core::exposure;
 use kapsule_core::name::ContainerName;
+use kapsule_core::options::Options;
 
-use super::place::{network_name, project_owner};
-use super::{Service, incus_error, metadata};
+use super::place::project_owner;
+use super::{Service, incus_error, metadata, networks};
 use crate::container_id::ContainerId;
 use crate::error::Result;
 
@@ -57,13 +59,15 @@ impl Service {
             .map_err(incus_error)?;
         let running = instance.is_running();
         let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
+        let options = metadata::options(&instance.config);
         Ok(ContainerInfo {
             summary: summary(&instance, name),
             owner,
             image_reference: metadata::image_reference(&instance.config),
-            options: metadata::options(&instance.config).to_map(),
+            exposure: exposure::describe(&options, &folders(&instance)),
             mounts: mounts(&instance),
-            addresses: self.addresses(owner, name, &state).await,
+            addresses: self.addresses(owner, name, &options, &state).await,
+            options: options.to_map(),
             processes: positive(state.processes).filter(|_| running),
             memory_bytes: positive(state.memory.usage).filter(|_| running),
             disk_bytes: state.disk.get("root").and_then(|disk| positive(disk.usage)),
@@ -77,8 +81,13 @@ impl Service {
         &self,
         owner: u32,
         name: &ContainerName,
+        options: &Options,
         state: &incus::InstanceState,
     ) -> Vec<String> {
+        let Some(network) = networks::of(owner, options) else {
+            // None, or the host's.
+            return Vec::new();
+        };
         let seen: Vec<_> = state
             .global_addresses()
             .map(|address| address.address.clone())
@@ -89,7 +98,7 @@ impl Service {
         // Only information: without it the rest is still worth telling.
         let leases = self
             .project(owner)
-            .network_leases(&network_name(owner))
+            .network_leases(&network)
             .await
             .unwrap_or_default();
         leases
@@ -122,21 +131,30 @@ fn summary(instance: &incus::Instance, name: &ContainerName) -> ContainerSummary
             .map(|time| time.to_string())
             .unwrap_or_default(),
         mode: metadata::mode(&instance.config),
+        isolation: metadata::isolation(&instance.config),
     }
 }
 
 /// The host folders that the user asked for; not those that Kapsule itself needs.
 fn mounts(instance: &incus::Instance) -> Vec<Mount> {
-    let shown = |name: &str| {
+    devices(instance, |name| {
         name == "hostfs"
             || ["kapsule-home-", "kapsule-mount-", "kapsule-hostrun-"]
                 .iter()
                 .any(|start| name.starts_with(start))
-    };
+    })
+}
+
+/// Those among them that the user named.
+fn folders(instance: &incus::Instance) -> Vec<Mount> {
+    devices(instance, |name| name.starts_with("kapsule-mount-"))
+}
+
+fn devices(instance: &incus::Instance, wanted: impl Fn(&str) -> bool) -> Vec<Mount> {
     instance
         .devices
         .iter()
-        .filter(|(name, _)| shown(name))
+        .filter(|(name, _)| wanted(name))
         .filter_map(|(_, device)| {
             Some(Mount {
                 source: device.get("source")?.clone(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use kapsule_core::container::Mode;
 use kapsule_core::image::ImageRef;
+use kapsule_core::isolation::Isolation;
 use kapsule_core::options::Options;
 use kapsule_proto::folder::FolderId;
 
@@ -21,6 +22,8 @@ pub(crate) const STATE_CREATING: &str = "creating";
 pub(crate) const STATE_READY: &str = "ready";
 const OWNER: &str = "user.kapsule.owner";
 const IMAGE: &str = "user.kapsule.image";
+const ISOLATION: &str = "user.kapsule.isolation";
+const NETWORK: &str = "user.kapsule.network";
 const SESSION_MODE: &str = "user.kapsule.session-mode";
 const DBUS_MUX: &str = "user.kapsule.dbus-mux";
 const HOST_ROOTFS: &str = "user.kapsule.host-rootfs";
@@ -36,20 +39,80 @@ pub(crate) fn mapped_key(uid: u32) -> String {
     format!("user.kapsule.host-users.{uid}.mapped")
 }
 
-/// The configuration of a new instance with standard isolation.
-pub(crate) fn new_instance(owner: &User, image: &ImageRef, options: &Options) -> Config {
+/// Keeps a privileged container from making file systems read-only, or writable, for the host: some
+/// inits remount `/` and `/sys` at their start and end, and there these are the host's. A mount can
+/// still be made read-only for itself (`MS_BIND`, bit 4096, beside `MS_REMOUNT`, bit 32). The second
+/// line is the other system call for it; programs go back to the first where it is missing.
+const NO_REMOUNTS: &str = "mount errno 1 [3,32,SCMP_CMP_MASKED_EQ,4128]\nfspick errno 38";
+
+/// How LXC is told to leave a container in the host's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostNetwork {
+    /// Without a network of its own.
+    NoneOfItsOwn,
+    /// In the namespaces of whoever starts it. For Incus 6, which refuses the other.
+    KeptNamespace,
+}
+
+impl HostNetwork {
+    /// What this version of Incus accepts.
+    pub(crate) fn for_version(version: &str) -> Self {
+        let major = version.split('.').next().and_then(|it| it.parse().ok());
+        if major.is_some_and(|major: u32| major >= 7) {
+            Self::NoneOfItsOwn
+        } else {
+            Self::KeptNamespace
+        }
+    }
+
+    fn line(self) -> &'static str {
+        match self {
+            Self::NoneOfItsOwn => "lxc.net.0.type = none",
+            Self::KeptNamespace => "lxc.namespace.keep = net user",
+        }
+    }
+}
+
+/// The configuration of a new instance.
+pub(crate) fn new_instance(
+    owner: &User,
+    image: &ImageRef,
+    options: &Options,
+    host_network: HostNetwork,
+) -> Config {
     let mut config = Config::new();
     let mut set = |key: &str, value: String| config.insert(key.to_owned(), value);
 
-    set("security.nesting", "true".to_owned());
-    set("raw.idmap", idmap(owner.uid, owner.gid));
     // Every start of the container goes through the agent, whoever starts it: see the agent's
     // `boot`, which ends by becoming the guest's own init.
-    set(
-        "raw.lxc",
-        format!("lxc.init.cmd = {} boot", kapsule_proto::paths::AGENT),
-    );
+    let mut lxc = vec![format!(
+        "lxc.init.cmd = {} boot",
+        kapsule_proto::paths::AGENT
+    )];
+    match options.isolation {
+        Isolation::Standard => {
+            set("security.nesting", "true".to_owned());
+            set("raw.idmap", idmap(owner.uid, owner.gid));
+        }
+        Isolation::Privileged => {
+            set("security.nesting", "true".to_owned());
+            set("security.privileged", "true".to_owned());
+            lxc.push(host_network.line().to_owned());
+            lxc.push("lxc.cgroup2.devices.allow = a".to_owned());
+            set("security.syscalls.deny", NO_REMOUNTS.to_owned());
+        }
+        Isolation::Sealed => {
+            // Numbers on the host that nobody else has, also no other container.
+            set("security.idmap.isolated", "true".to_owned());
+            set("security.nesting", "false".to_owned());
+            // Incus' own socket inside.
+            set("security.guestapi", "false".to_owned());
+        }
+    }
+    set("raw.lxc", lxc.join("\n"));
 
+    set(ISOLATION, options.isolation.to_string());
+    set(NETWORK, options.network.to_string());
     set(STATE, STATE_CREATING.to_owned());
     set(OWNER, owner.uid.to_string());
     set(IMAGE, image.to_string());
@@ -128,6 +191,8 @@ pub(crate) fn image_description(config: &Config) -> String {
 pub(crate) fn options(config: &Config) -> Options {
     let is = |key: &str, default: bool| config.get(key).map_or(default, |value| value == "true");
     Options {
+        isolation: isolation(config),
+        network: is(NETWORK, true),
         session_mode: is(SESSION_MODE, false),
         dbus_mux: is(DBUS_MUX, false),
         host_rootfs: is(HOST_ROOTFS, false),
@@ -141,6 +206,21 @@ pub(crate) fn options(config: &Config) -> Options {
     }
 }
 
+/// How far it is kept apart from the host. Containers from before there were levels are standard
+/// ones; and what Incus does counts more than what is written beside it.
+pub(crate) fn isolation(config: &Config) -> Isolation {
+    if config
+        .get("security.privileged")
+        .is_some_and(|value| value == "true")
+    {
+        return Isolation::Privileged;
+    }
+    config
+        .get(ISOLATION)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}
+
 /// How it takes part in the user's session.
 pub(crate) fn mode(config: &Config) -> Mode {
     let options = options(config);
@@ -149,26 +229,6 @@ pub(crate) fn mode(config: &Config) -> Mode {
         (false, true) => Mode::Session,
         (false, false) => Mode::Default,
     }
-}
-
-/// The number on the host of a running container's root, as Incus has it: `volatile.idmap.current`
-/// is a JSON array of ranges.
-pub(crate) fn root_uid(config: &Config) -> Option<u32> {
-    #[derive(serde::Deserialize)]
-    struct Range {
-        #[serde(rename = "Isuid")]
-        is_uid: bool,
-        #[serde(rename = "Hostid")]
-        host: u32,
-        #[serde(rename = "Nsid")]
-        inside: u32,
-    }
-    let ranges: Vec<Range> = serde_json::from_str(config.get("volatile.idmap.current")?).ok()?;
-    let root = ranges
-        .iter()
-        .find(|range| range.is_uid && range.inside == 0)?;
-    // Root of the host is no guest's root here; if it were, its agent would not be one to talk to.
-    Some(root.host).filter(|uid| *uid != 0)
 }
 
 /// Whether that user is set up inside.
@@ -187,19 +247,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_inside_is_found_in_the_map() {
-        let config =
-            |map: &str| Config::from([("volatile.idmap.current".to_owned(), map.to_owned())]);
-        let map = r#"[{"Isuid":false,"Isgid":true,"Hostid":5,"Nsid":0,"Maprange":1},
-            {"Isuid":true,"Isgid":false,"Hostid":1000000,"Nsid":0,"Maprange":1000},
-            {"Isuid":true,"Isgid":true,"Hostid":1000,"Nsid":1000,"Maprange":1}]"#;
-        assert_eq!(root_uid(&config(map)), Some(1_000_000));
-        for bad in ["", "[]", "{}", r#"[{"Isuid":true,"Hostid":0,"Nsid":0}]"#] {
-            assert_eq!(root_uid(&config(bad)), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn what_is_written_is_read_back() {
         let user = User::for_tests(1000, 100);
         let image = "local:debian".parse().unwrap();
@@ -209,13 +256,73 @@ mod tests {
             OptionValue::Array(vec!["~/src".to_owned()]),
         );
         given.insert("mount_home".to_owned(), OptionValue::Boolean(false));
-        let options_in = resolve(&given, &BTreeMap::new()).unwrap();
-        let config = new_instance(&user, &image, &options_in);
+        let options_in = resolve(&given, &BTreeMap::new(), Isolation::Standard).unwrap();
+        let config = new_instance(&user, &image, &options_in, HostNetwork::NoneOfItsOwn);
         assert_eq!(options(&config), options_in);
         assert!(is_ours(&config) && is_unfinished(&config));
         assert_eq!(image_reference(&config), "local:debian");
         assert_eq!(mode(&config), Mode::Default);
         assert_eq!(config["raw.idmap"], "uid 1000 1000\ngid 100 100");
         assert!(!config.contains_key("security.privileged"));
+    }
+
+    fn config_of(level: Isolation, host_network: HostNetwork) -> Config {
+        let options = resolve(&BTreeMap::new(), &BTreeMap::new(), level).unwrap();
+        let image = "local:debian".parse().unwrap();
+        let config = new_instance(&User::for_tests(1000, 1000), &image, &options, host_network);
+        assert_eq!(super::options(&config), options);
+        config
+    }
+
+    #[test]
+    fn each_level_has_its_own_walls() {
+        let standard = config_of(Isolation::Standard, HostNetwork::NoneOfItsOwn);
+        assert_eq!(standard["raw.lxc"].lines().count(), 1, "{standard:?}");
+        assert!(!standard.contains_key("security.idmap.isolated"));
+
+        let sealed = config_of(Isolation::Sealed, HostNetwork::NoneOfItsOwn);
+        assert_eq!(sealed["security.idmap.isolated"], "true");
+        assert_eq!(sealed["security.nesting"], "false");
+        assert_eq!(sealed["security.guestapi"], "false");
+        for key in ["raw.idmap", "security.privileged"] {
+            assert!(!sealed.contains_key(key), "{key}");
+        }
+
+        let privileged = config_of(Isolation::Privileged, HostNetwork::NoneOfItsOwn);
+        assert_eq!(privileged["security.privileged"], "true");
+        assert!(!privileged.contains_key("raw.idmap"));
+        let lxc = &privileged["raw.lxc"];
+        assert!(
+            lxc.starts_with("lxc.init.cmd = ") && lxc.contains("\nlxc.net.0.type = none\n"),
+            "{lxc}"
+        );
+        let older = config_of(Isolation::Privileged, HostNetwork::KeptNamespace);
+        let lxc = &older["raw.lxc"];
+        assert!(
+            lxc.contains("\nlxc.namespace.keep = net user\n") && !lxc.contains("net.0"),
+            "{lxc}"
+        );
+    }
+
+    #[test]
+    fn incus_6_and_7_want_different_words() {
+        for (version, expected) in [
+            ("6.0.4", HostNetwork::KeptNamespace),
+            ("7.0.2", HostNetwork::NoneOfItsOwn),
+            ("10.1", HostNetwork::NoneOfItsOwn),
+        ] {
+            assert_eq!(HostNetwork::for_version(version), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn containers_from_before_are_standard_and_incus_has_the_last_word() {
+        let mut config = Config::new();
+        assert_eq!(isolation(&config), Isolation::Standard);
+        assert!(super::options(&config).network);
+        config.insert(ISOLATION.to_owned(), "sealed".to_owned());
+        assert_eq!(isolation(&config), Isolation::Sealed);
+        config.insert("security.privileged".to_owned(), "true".to_owned());
+        assert_eq!(isolation(&config), Isolation::Privileged);
     }
 }

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`place`] | where a container stands: project, network, folders |
 //! | [`metadata`], [`devices`], [`spec`] | what a container consists of, as data |
-//! | [`prepare`], [`subid`], [`subnet`] | what a user needs before their first container |
+//! | [`numbers`] | who is who inside and on the host |
+//! | [`prepare`], [`networks`], [`subid`], [`subnet`] | what a user needs before their first container |
 //! | [`create`], [`hooks`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
 //! | [`session`] | ways into a container |
 //! | [`look`] | lists and information |
@@ -28,6 +29,8 @@ mod locks;
 mod look;
 mod metadata;
 mod mounts;
+mod networks;
+mod numbers;
 mod place;
 mod prepare;
 mod recover;
@@ -41,7 +44,10 @@ use std::sync::Arc;
 
 pub(crate) use create::CreateRequest;
 pub(crate) use import::ImportSource;
+use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
+use kapsule_core::options::Options;
+use kapsule_proto::spec::Share;
 use locks::Locks;
 pub(crate) use mounts::Consent;
 use place::Folders;
@@ -49,6 +55,7 @@ use place::Folders;
 use crate::agents::Agents;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::users::User;
 
 /// Whether a request found something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +97,38 @@ impl Service {
     /// Listens for the agents of a container, whose folder must be there.
     fn listen(&self, id: &ContainerId) -> Result<()> {
         let folder = self.folders.container(id);
-        self.agents.listen(id, &folder, spec::owner_group(&folder))
+        self.agents.listen(id, &folder, spec::peer(id, &folder))
+    }
+
+    /// Writes down for a container who its owner is, and listens for the owner's agent. `config` is
+    /// what Incus says of the instance.
+    fn introduce(
+        &self,
+        id: &ContainerId,
+        owner: &User,
+        options: &Options,
+        shares: Vec<Share>,
+        config: &metadata::Config,
+    ) -> Result<()> {
+        let host_ids = match options.isolation {
+            Isolation::Standard | Isolation::Privileged => None,
+            Isolation::Sealed => {
+                let inside = numbers::inside(owner, options.isolation);
+                let ids = numbers::on_host(config, inside).ok_or_else(|| {
+                    Error::failed(format!(
+                        "Incus does not tell which numbers container '{}' has on the host",
+                        id.name
+                    ))
+                })?;
+                Some(ids)
+            }
+        };
+        let folder = self.folders.container(id);
+        spec::write(&folder, &spec::new(id, owner, options, shares, host_ids))?;
+        if options.isolation == Isolation::Privileged {
+            spec::write_name_servers(&folder);
+        }
+        self.listen(id)
     }
 
     /// The instance of a finished container.

@@ -27,6 +27,11 @@ pub(crate) fn network_name(owner: u32) -> String {
     format!("kap{owner}")
 }
 
+/// The bridge of a user's sealed containers.
+pub(crate) fn sealed_network_name(owner: u32) -> String {
+    format!("kaps{owner}")
+}
+
 /// The folders that the daemon keeps and mounts.
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {
@@ -72,6 +77,8 @@ mod tests {
 
     #[test]
     fn the_longest_network_name_is_an_interface_name() {
-        assert!(network_name(u32::MAX).len() <= 15);
+        for name in [network_name(u32::MAX), sealed_network_name(u32::MAX)] {
+            assert!(name.len() <= 15, "{name}");
+        }
     }
 }

@@ -7,13 +7,14 @@
 
 use std::path::Path;
 
-use incus::{NetworkPost, ProjectPost, StoragePoolPost};
+use incus::{ProjectPost, StoragePoolPost};
+use kapsule_core::isolation::Isolation;
+use kapsule_core::options::Options;
 use kapsule_core::settings::Settings;
 use tracing::info;
 
-use super::place::{network_name, project_name};
-use super::subnet::{self, Subnet};
-use super::{Service, host_net, incus_error, subid};
+use super::place::project_name;
+use super::{Service, incus_error, subid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
 use crate::users::User;
@@ -29,27 +30,33 @@ impl Service {
         Ok(server)
     }
 
-    /// Makes sure that everything is there for containers of this user.
+    /// Makes sure that everything is there for a container of this user. Returns what Incus says of
+    /// itself.
     pub(super) async fn prepare(
         &self,
         owner: &User,
         settings: &Settings,
+        options: &Options,
         reporter: &Reporter,
-    ) -> Result<()> {
+    ) -> Result<incus::Server> {
         let _alone = self.preparing.lock().await;
         let server = self.check_incus().await?;
-        let added = subid::allow(Path::new("/etc"), owner.uid, owner.gid)?;
-        self.changed(
-            reporter,
-            added.into_iter().map(|line| format!("Added to {line}")),
-        );
+        if options.isolation == Isolation::Standard {
+            let added = subid::allow(Path::new("/etc"), owner.uid, owner.gid)?;
+            self.changed(
+                reporter,
+                added.into_iter().map(|line| format!("Added to {line}")),
+            );
+        }
         self.ensure_pool(&server, settings, reporter).await?;
         self.ensure_project(owner, reporter).await?;
-        self.ensure_network(owner, settings, reporter).await
+        self.ensure_network(owner, settings, options, reporter)
+            .await?;
+        Ok(server)
     }
 
     /// Tells the user and the journal what became different on the host.
-    fn changed(&self, reporter: &Reporter, texts: impl IntoIterator<Item = String>) {
+    pub(super) fn changed(&self, reporter: &Reporter, texts: impl IntoIterator<Item = String>) {
         for text in texts {
             info!(change = text, "host changed");
             reporter.dim(text);
@@ -139,60 +146,6 @@ impl Service {
         self.changed(reporter, [format!("Made the Incus project '{name}'")]);
         Ok(())
     }
-
-    async fn ensure_network(
-        &self,
-        owner: &User,
-        settings: &Settings,
-        reporter: &Reporter,
-    ) -> Result<()> {
-        let name = network_name(owner.uid);
-        let networks = self.incus.networks().await.map_err(incus_error)?;
-        if networks.iter().any(|network| network.name == name) {
-            return Ok(());
-        }
-        let range = Subnet::parse(&settings.subnets).ok_or_else(|| {
-            Error::failed(format!(
-                "the setting 'subnets' in section [network] of kapsule.conf is not an IPv4 range: {:?}",
-                settings.subnets
-            ))
-        })?;
-        let mut taken: Vec<Subnet> = networks
-            .iter()
-            .filter_map(|network| Subnet::parse(network.config.get("ipv4.address")?))
-            .collect();
-        // Without the table only Incus' own networks are avoided.
-        taken.extend(subnet::routes(&host_net::table(host_net::ROUTES)));
-        let address = subnet::first_free(range, &taken).ok_or_else(|| {
-            Error::failed(format!(
-                "no free network in {}: the administrator can name another range as 'subnets' \
-                 in section [network] of /etc/kapsule/kapsule.conf",
-                settings.subnets
-            ))
-        })?;
-        let config = [
-            ("ipv4.address", address.as_str()),
-            ("ipv4.nat", "true"),
-            ("ipv6.address", "none"),
-            ("user.kapsule.owner", &owner.uid.to_string()),
-        ];
-        let post = NetworkPost {
-            name: name.clone(),
-            kind: "bridge".to_owned(),
-            description: format!("Kapsule containers of {}", owner.name),
-            config: config
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-        };
-        already_is_fine(self.incus.create_network(&post).await)
-            .map_err(|error| error.context(format!("cannot make the network '{name}'")))?;
-        self.changed(
-            reporter,
-            [format!("Made the network '{name}' ({address}, NAT)")],
-        );
-        Ok(())
-    }
 }
 
 fn check_version(version: &str) -> Result<()> {
@@ -212,7 +165,7 @@ fn check_version(version: &str) -> Result<()> {
 }
 
 /// Somebody else (an administrator, another daemon) may have been quicker.
-fn already_is_fine<T>(result: incus::Result<T>) -> Result<()> {
+pub(super) fn already_is_fine<T>(result: incus::Result<T>) -> Result<()> {
     match result {
         Ok(_) => Ok(()),
         Err(error) if error.is_conflict() => Ok(()),

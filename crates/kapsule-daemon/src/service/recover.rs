@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::Duration;
 
+use kapsule_core::isolation::Isolation;
 use tracing::{info, warn};
 
 use super::place::project_owner;
@@ -56,6 +57,9 @@ impl Service {
                     clean &= self.remove_unfinished(&id).await;
                 } else if metadata::is_ours(&instance.config) {
                     self.listen_if_possible(&id);
+                    if metadata::isolation(&instance.config) == Isolation::Privileged {
+                        spec::write_name_servers(&self.folders.container(&id));
+                    }
                 }
                 known.insert(id);
             }

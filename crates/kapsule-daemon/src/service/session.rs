@@ -7,11 +7,12 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use incus::{ExecLimits, ExecPost};
+use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use tracing::info;
 
 use super::place::project_name;
-use super::{Service, incus_error, metadata, mounts, spec};
+use super::{Service, incus_error, metadata, mounts, numbers, spec};
 use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,14 @@ const START_LIMITS: ExecLimits = ExecLimits {
 };
 
 impl Service {
+    /// How far a container is kept apart, as far as it is known without asking Incus: of each that a
+    /// session can be opened in. Of another one the strictest is assumed.
+    pub(crate) fn known_isolation(&self, owner: u32, name: &ContainerName) -> Isolation {
+        self.agents
+            .isolation(&ContainerId::new(owner, name))
+            .unwrap_or(Isolation::Sealed)
+    }
+
     /// Opens a session and returns the client's end of its socket. When the agent is there, which
     /// is the rule, Incus is not asked anything.
     ///
@@ -89,11 +98,12 @@ impl Service {
         post.cwd = Some("/".to_owned());
         match user {
             SessionUser::Owner => {
-                post.user = Some(id.owner);
-                post.group = spec::owner_group(&self.folders.container(id));
+                let spec = spec::read(&self.folders.container(id));
+                post.user = Some(spec.as_ref().map_or(id.owner, |spec| spec.owner.uid));
+                post.group = spec.map(|spec| spec.owner.gid);
             }
             SessionUser::Root => {
-                let uid = metadata::root_uid(&instance.config)
+                let uid = numbers::root(&instance.config)
                     .ok_or_else(|| no_agent(id, "Incus does not tell who root is inside"))?;
                 self.agents.expect_root(id, uid);
             }
@@ -122,13 +132,13 @@ impl Service {
         let id = ContainerId::new(owner.uid, name);
         let _alone = self.locks.lock(&id).await;
         let instance = self.instance(&id).await?;
-        self.write_spec_again(&id, owner, &instance).await?;
+        self.introduce_again(&id, owner, &instance).await?;
         reporter.success(format!("{} is set up in container '{name}'", owner.name));
         Ok(())
     }
 
     /// Writes the spec of a container that there is already.
-    pub(super) async fn write_spec_again(
+    pub(super) async fn introduce_again(
         &self,
         id: &ContainerId,
         owner: &User,
@@ -136,10 +146,7 @@ impl Service {
     ) -> Result<()> {
         let options = metadata::options(&instance.config);
         let shares = mounts::shares_again(owner, instance).await?;
-        spec::write(
-            &self.folders.container(id),
-            &spec::new(id, owner, &options, shares),
-        )
+        self.introduce(id, owner, &options, shares, &instance.config)
     }
 
     /// Whether the owner is set up inside. False for a container that does not exist.

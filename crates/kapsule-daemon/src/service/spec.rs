@@ -4,14 +4,17 @@
 //! What the agent is told about its container, and the folder that tells it.
 
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use kapsule_core::isolation::Isolation;
 use kapsule_core::options::Options;
-use kapsule_proto::paths::{HOST, SPEC_FILE};
-use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION, Share};
+use kapsule_proto::paths::{HOST, RESOLV_CONF_FILE, SPEC_FILE};
+use kapsule_proto::spec::{GuestSpec, HostIds, Owner, SPEC_VERSION, Share};
 
+use super::numbers;
+use crate::agents::Peer;
 use crate::container_id::ContainerId;
 use crate::error::{Error, Result};
 use crate::users::User;
@@ -22,13 +25,15 @@ pub(super) fn new(
     user: &User,
     options: &Options,
     shares: Vec<Share>,
+    host_ids: Option<HostIds>,
 ) -> GuestSpec {
+    let (uid, gid) = numbers::inside(user, options.isolation);
     GuestSpec {
         version: SPEC_VERSION,
         container: id.name.to_string(),
         owner: Owner {
-            uid: user.uid,
-            gid: user.gid,
+            uid,
+            gid,
             name: user.name.clone(),
             group: user.group.clone(),
             gecos: user.gecos.clone(),
@@ -37,8 +42,12 @@ pub(super) fn new(
             shell: user.shell.to_string_lossy().into_owned(),
         },
         session_mode: options.session_mode,
-        host_runtime_dir: Some(format!("{HOST}/run/user/{}", user.uid)),
+        host_runtime_dir: (options.isolation != Isolation::Sealed)
+            .then(|| format!("{HOST}/run/user/{}", user.uid)),
         shares,
+        isolation: options.isolation.to_string(),
+        host_network: options.isolation == Isolation::Privileged,
+        host_ids,
     }
 }
 
@@ -65,22 +74,20 @@ fn write_inner(folder: &Path, spec: &GuestSpec) -> io::Result<()> {
     }
     // Whatever the umask is, which is to keep everything else to root.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    let text = serde_json::to_vec_pretty(spec)?;
-    let file = folder.join(SPEC_FILE);
+    replace(folder, SPEC_FILE, &serde_json::to_vec_pretty(spec)?)
+}
+
+fn replace(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    let file = folder.join(name);
     if fs::read(&file).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    let new = folder.join("spec.json.new");
+    let new = folder.join(format!("{name}.new"));
     let mut out = fs::File::create(&new)?;
     out.set_permissions(fs::Permissions::from_mode(0o644))?;
-    out.write_all(&text)?;
+    out.write_all(text)?;
     out.sync_all()?;
     fs::rename(&new, &file)
-}
-
-/// The owner's primary group as the spec in a container's folder has it.
-pub(super) fn owner_group(folder: &Path) -> Option<u32> {
-    Some(read(folder)?.owner.gid)
 }
 
 /// Where the folders are that the agent looks at before it boots.
@@ -89,8 +96,43 @@ pub(super) fn shares(folder: &Path) -> Vec<String> {
     shares.into_iter().map(|share| share.path).collect()
 }
 
-fn read(folder: &Path) -> Option<GuestSpec> {
+/// The host's name servers, for a container that has the host's network. Taken anew at every
+/// start; a container does without where the host has none.
+pub(super) fn write_name_servers(folder: &Path) {
+    const HOSTS: &str = "/etc/resolv.conf";
+    let copied = fs::File::open(HOSTS).and_then(|file| {
+        let mut text = Vec::new();
+        file.take(MAX_RESOLV_CONF).read_to_end(&mut text)?;
+        replace(folder, RESOLV_CONF_FILE, &text)
+    });
+    if let Err(error) = copied {
+        tracing::warn!(folder = %folder.display(), %error, "cannot pass on {HOSTS}");
+    }
+}
+
+const MAX_RESOLV_CONF: u64 = 64 * 1024;
+
+/// What the spec in a container's folder says.
+pub(super) fn read(folder: &Path) -> Option<GuestSpec> {
     serde_json::from_slice(&fs::read(folder.join(SPEC_FILE)).ok()?).ok()
+}
+
+/// Who the owner's agent is, by the spec in a container's folder.
+pub(super) fn peer(id: &ContainerId, folder: &Path) -> Peer {
+    let spec = read(folder);
+    let level = spec.as_ref().map(|spec| spec.isolation.parse());
+    let host = spec.as_ref().map(|spec| {
+        let own = HostIds {
+            uid: id.owner,
+            gid: spec.owner.gid,
+        };
+        spec.host_ids.unwrap_or(own)
+    });
+    Peer {
+        uid: host.map_or(id.owner, |host| host.uid),
+        gid: host.map(|host| host.gid),
+        isolation: level.and_then(Result::ok).unwrap_or_default(),
+    }
 }
 
 /// Removes the container's folder.

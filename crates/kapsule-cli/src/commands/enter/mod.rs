@@ -29,6 +29,7 @@ use clap::ValueHint;
 use clap_complete::ArgValueCandidates;
 use kapsule_proto::session::Shell;
 
+use self::open::Opened;
 use self::patience::Patience;
 use self::who::Who;
 use crate::bus::block_on;
@@ -151,17 +152,20 @@ fn begin(args: &Args) -> Result<RunningSession, CommandError> {
     }
     let argv = args.argv();
     let who = Who::named(args.user.as_deref()).map_err(not_entered)?;
-    let env = environment::for_session(&args.env)
+    let variables = environment::Variables::read(&args.env)
         .map_err(|error| CommandError::new(ErrorKind::NotEntered(exit::NOT_ENTERED), error))?;
-    let cwd = working_directory::working_directory(args.cwd.as_deref());
     let name = args.name.as_deref().unwrap_or_default();
     let mut patience = args.patience();
-    let (container, socket) =
-        block_on(open::open(name, who, &mut patience)).map_err(not_entered)?;
+    let Opened {
+        container,
+        socket,
+        isolation,
+    } = block_on(open::open(name, who, &mut patience)).map_err(not_entered)?;
+    let cwd = working_directory::working_directory(args.cwd.as_deref(), isolation);
     let request = SessionRequest {
         shell: args.shell(&argv),
         argv,
-        env,
+        env: variables.for_session(isolation),
         cwd,
         container,
         patience: patience.at_most(AGENT),

@@ -5,6 +5,8 @@
 
 use std::os::fd::OwnedFd;
 
+use kapsule_core::isolation::Isolation;
+
 use super::patience::Patience;
 use super::who::Who;
 use crate::bus::Bus;
@@ -13,12 +15,20 @@ use crate::error::{CommandError, ErrorKind};
 use crate::option_flags::OptionFlags;
 use crate::ui;
 
-/// Returns the container's name and the session's socket.
+/// The way into a session.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) container: String,
+    pub(super) socket: OwnedFd,
+    /// How far the container is kept apart.
+    pub(super) isolation: Isolation,
+}
+
 pub(super) async fn open(
     name: &str,
     who: Who,
     patience: &mut Patience,
-) -> Result<(String, OwnedFd), CommandError> {
+) -> Result<Opened, CommandError> {
     if !name.is_empty() {
         container_name(name)?;
     }
@@ -56,15 +66,18 @@ pub(super) async fn open(
     }
 }
 
-async fn open_session(bus: &Bus, name: &str, who: Who) -> Result<(String, OwnedFd), CommandError> {
+async fn open_session(bus: &Bus, name: &str, who: Who) -> Result<Opened, CommandError> {
     let containers = bus.containers().await?;
-    let (container, socket) = bus
-        .ask(async || match who {
-            Who::Owner => containers.open_session(name).await,
-            Who::Root => containers.open_root_session(name).await,
-        })
+    let as_root = who == Who::Root;
+    let (container, socket, isolation) = bus
+        .ask(async || containers.enter(name, as_root).await)
         .await?;
-    Ok((container, socket.into()))
+    Ok(Opened {
+        container,
+        socket: socket.into(),
+        // Of a level that is not known here, nothing is assumed.
+        isolation: isolation.parse().unwrap_or(Isolation::Sealed),
+    })
 }
 
 /// The default container is made on first use.

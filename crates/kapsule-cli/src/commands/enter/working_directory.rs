@@ -5,11 +5,28 @@
 
 use std::path::{Path, PathBuf};
 
+use kapsule_core::isolation::Isolation;
+
 use crate::ui;
 
-/// The directory to start in, absolute: the one that was asked for if it exists, else the current
-/// one, if that still exists.
-pub(super) fn working_directory(asked: Option<&Path>) -> Option<PathBuf> {
+/// The directory to start in, absolute; nothing for the home. A sealed container has none of the
+/// directories here, and does not learn their names.
+pub(super) fn working_directory(asked: Option<&Path>, isolation: Isolation) -> Option<PathBuf> {
+    if isolation != Isolation::Sealed {
+        return here(asked);
+    }
+    let asked = asked?;
+    if !asked.is_absolute() {
+        ui::warning(&format!(
+            "the directory '{}' is one of the container and has to begin with '/'; starting in the home",
+            ui::escape(&asked.to_string_lossy())
+        ));
+    }
+    asked.is_absolute().then(|| asked.to_owned())
+}
+
+/// The one that was asked for if it exists, else the current one, if that still exists.
+fn here(asked: Option<&Path>) -> Option<PathBuf> {
     let current = current_directory();
     let Some(asked) = asked else { return current };
     if asked.is_dir() {
@@ -51,18 +68,18 @@ mod tests {
     #[test]
     fn directories_are_absolute_and_exist() {
         let current = current_directory().unwrap();
-        assert_eq!(working_directory(None), Some(current.clone()));
-        assert_eq!(
-            working_directory(Some(Path::new("src"))),
-            Some(current.join("src"))
-        );
-        assert_eq!(
-            working_directory(Some(Path::new("/"))),
-            Some(PathBuf::from("/"))
-        );
-        assert_eq!(
-            working_directory(Some(Path::new("/nonexistent"))),
-            Some(current)
-        );
+        assert_eq!(here(None), Some(current.clone()));
+        assert_eq!(here(Some(Path::new("src"))), Some(current.join("src")));
+        assert_eq!(here(Some(Path::new("/"))), Some(PathBuf::from("/")));
+        assert_eq!(here(Some(Path::new("/nonexistent"))), Some(current));
+    }
+
+    #[test]
+    fn a_sealed_container_has_directories_of_its_own() {
+        let sealed =
+            |asked: Option<&str>| working_directory(asked.map(Path::new), Isolation::Sealed);
+        assert_eq!(sealed(None), None);
+        assert_eq!(sealed(Some("src")), None);
+        assert_eq!(sealed(Some("/nonexistent")), Some("/nonexistent".into()));
     }
 }

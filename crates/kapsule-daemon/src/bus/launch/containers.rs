@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kapsule_core::image::ImageRef;
+use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::OptionValue;
 use zbus::OwnedVariant;
@@ -47,13 +48,18 @@ impl Shared {
                 "" => parse_default_image(&configuration.settings.default_image)?,
                 image => image.parse()?,
             };
-            let consent = agree_to_mounts(&job, &owner, &options).await?;
-            let request = CreateRequest {
+            let mut request = CreateRequest {
                 name,
                 image,
                 options,
-                consent,
+                consent: Consent::None,
+                may_be_privileged: false,
             };
+            if request.check(&configuration.settings)? == Isolation::Privileged {
+                job.require(Act::CreatePrivileged).await?;
+                request.may_be_privileged = true;
+            }
+            request.consent = agree_to_mounts(&job, &owner, &request.options).await?;
             job.service()
                 .create(&owner, &configuration.settings, request, &job.reporter)
                 .await?;
