@@ -51,19 +51,19 @@ fn whatever_stands_where_the_agent_writes() {
     // Each as a link to a file of the owner's on the host, which root of the container could write to, and
     // as what is no file.
     let kinds = [
-        format!("ln -s {target} P"),
-        "ln -s P P".to_owned(),
-        "mkfifo P".to_owned(),
-        "mkdir -p P/x".to_owned(),
-        "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(\"P\"))'"
+        format!("ln -s {target} %"),
+        "ln -s % %".to_owned(),
+        "mkfifo %".to_owned(),
+        "mkdir -p %/x".to_owned(),
+        "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(\"%\"))'"
             .to_owned(),
-        "mknod P c 1 5".to_owned(),
-        "yes x:x:5:5::/:/bin/sh | head -c 100000000 > P".to_owned(),
+        "mknod % c 1 5".to_owned(),
+        "yes x:x:5:5::/:/bin/sh | head -c 100000000 > %".to_owned(),
     ];
     for kind in &kinds {
         let before = host_files();
         for place in places {
-            let make = kind.replace('P', place);
+            let make = kind.replace('%', place);
             let save = format!(
                 "cp -a {place} {place}.t-saved; rm -rf {place}; mkdir -p $(dirname {place}); {make}"
             );

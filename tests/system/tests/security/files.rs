@@ -22,22 +22,22 @@ fn s10_a_users_configuration_is_read_as_the_user() {
     ROOT.sh("install -m 600 /dev/null /root/t-s10; echo '[kapsule]\ndefault_container = t-secret' > /root/t-s10; install -m 644 /root/t-s10 /srv/t-s10; chmod 600 /srv/t-s10").ok();
     let memory = daemon_status("VmRSS");
     for make in [
-        "ln -s /etc/shadow F",
-        "ln -s /srv/t-s10 F",
-        "ln -s /root/t-s10 F",
-        "mkfifo F",
-        "mkdir F",
-        "ln -s F F",
-        "ln -s /dev/zero F",
-        "ln -s /dev/tty F",
-        "ln -s /proc/self/mem F",
-        "head -c 200000000 /dev/zero > F",
-        "truncate -s 100G F",
-        "yes '[kapsule]' | head -c 1000000 > F",
-        "head -c 60000 /dev/urandom > F",
-        "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(\"F\"))'",
+        "ln -s /etc/shadow %",
+        "ln -s /srv/t-s10 %",
+        "ln -s /root/t-s10 %",
+        "mkfifo %",
+        "mkdir %",
+        "ln -s % %",
+        "ln -s /dev/zero %",
+        "ln -s /dev/tty %",
+        "ln -s /proc/self/mem %",
+        "head -c 200000000 /dev/zero > %",
+        "truncate -s 100G %",
+        "yes '[kapsule]' | head -c 1000000 > %",
+        "head -c 60000 /dev/urandom > %",
+        "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(\"%\"))'",
     ] {
-        let make = make.replace('F', CONFIG);
+        let make = make.replace('%', CONFIG);
         BOB.sh(&format!(
             "mkdir -p $(dirname {CONFIG}); rm -rf {CONFIG}; {make}"
         ))
