@@ -179,7 +179,11 @@ fn is_server_address(address: &str) -> bool {
         .find_map(|prefix| address.strip_prefix(prefix));
     let odd = |c: char| c.is_control() || c.is_whitespace();
     rest.is_some_and(|rest| {
-        rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && !rest.contains(odd)
+        // With a user's name before it, the host is another one than it looks like.
+        let host = rest.split('/').next().unwrap_or(rest);
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && !rest.contains(odd)
+            && !host.contains('@')
     })
 }
 
@@ -230,6 +234,7 @@ mod tests {
             ("https://", false),
             ("https:///x", false),
             ("http://images.example.org", false),
+            ("http://127.0.0.1:80@images.example.org/", false),
             ("https://a b", false),
             ("https://a\u{7}", false),
         ] {
