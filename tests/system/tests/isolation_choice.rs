@@ -157,10 +157,22 @@ fn values_that_cannot_be() {
     ALICE.kapsule(["info", "t-cannot"]).failed();
 }
 
+/// What the next test writes, and its end.
+struct Written;
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        drop(ROOT.sh(
+            "rm -f /etc/kapsule/kapsule.conf.d/t-isolation.conf ~bob/.config/kapsule/kapsule.conf",
+        ));
+    }
+}
+
 #[test]
 fn the_configuration_has_a_default() {
     // Alone, since it is everybody's file.
     let Some(_host) = alone() else { return };
+    let _files = Written;
     let image = provided("busybox");
     let set = |value: &str| {
         BOB.sh(&format!(
@@ -196,9 +208,6 @@ fn the_configuration_has_a_default() {
         said.contains("isolation = seald in the configuration"),
         "{said}"
     );
-    BOB.sh("rm ~/.config/kapsule/kapsule.conf").ok();
-    ROOT.sh("rm /etc/kapsule/kapsule.conf.d/t-isolation.conf")
-        .ok();
 }
 
 #[test]
