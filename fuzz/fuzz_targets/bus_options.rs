@@ -27,6 +27,10 @@ fuzz_target!(|bytes: &[u8]| {
     let count = options.len();
     if let Ok(read) = options::from_bus(options) {
         assert_eq!(read.len(), count);
-        let _ = kapsule_core::options::resolve(&read, &BTreeMap::new());
+        let _ = kapsule_core::options::resolve(
+            &read,
+            &BTreeMap::new(),
+            kapsule_core::isolation::Isolation::default(),
+        );
     }
 });

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use kapsule_core::isolation::Isolation;
 use kapsule_core::options::{OptionValue, find, parse_image_defaults, resolve};
 use libfuzzer_sys::fuzz_target;
 
@@ -23,8 +24,11 @@ fuzz_target!(|text: &str| {
         Err(_) => BTreeMap::new(),
     };
     let caller: BTreeMap<String, OptionValue> = serde_json::from_str(caller).unwrap_or_default();
-    if let Ok(options) = resolve(&caller, &image) {
-        // What was chosen is what is told back, and chosen once more it is the same.
+    for default in Isolation::ALL {
+        let Ok(options) = resolve(&caller, &image, default) else {
+            continue;
+        };
+        // What was chosen is told back, each value with the type that the schema has.
         let map = options.to_map();
         for (key, value) in &map {
             assert_eq!(
@@ -32,7 +36,12 @@ fuzz_target!(|text: &str| {
                 Some(value.option_type())
             );
         }
-        assert_eq!(resolve(&map, &image).as_ref(), Ok(&options));
-        assert_eq!(resolve(&map, &BTreeMap::new()), Ok(options));
+        // An image makes it stricter and never weaker.
+        if let Ok(alone) = resolve(&caller, &BTreeMap::new(), default) {
+            let levels = Isolation::ALL;
+            let strictness = |level| levels.iter().position(|known| *known == level);
+            let with_image = resolve(&caller, &image, default).map(|options| options.isolation);
+            assert!(with_image.is_ok_and(|level| strictness(level) >= strictness(alone.isolation)));
+        }
     }
 });
