@@ -15,6 +15,7 @@ pub(crate) const USAGE: &str = "\
 usage: kapsule-agent boot
        kapsule-agent set-up
        kapsule-agent supervise
+       kapsule-agent follow
        kapsule-agent serve [--context user-manager|plain] [--socket PATH] [--as-owner]
                            [--detach]
        kapsule-agent version";
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Boot,
     SetUp,
     Supervise,
+    Follow,
     Serve(Options),
     Version,
 }
@@ -37,6 +39,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         Some("boot") => Command::Boot,
         Some("set-up") => Command::SetUp,
         Some("supervise") => Command::Supervise,
+        Some("follow") => Command::Follow,
         Some("serve") => return serve(arguments).map(Command::Serve),
         Some("version" | "--version") => Command::Version,
         _ => return Err(format!("unknown command {command:?}")),

@@ -11,6 +11,7 @@
 //! | `boot` | pid 1, the guest's root | sets up the owner's account and becomes the guest's init ([`boot`]) |
 //! | `set-up` | the guest's root | the first half of that, in a process that may fail |
 //! | `supervise` | the guest's root | keeps `serve` running where there is no systemd ([`supervise`]) |
+//! | `follow` | the guest's root | makes the host's clock, language and trust the guest's ([`follow`]) |
 //! | `serve` | the container's owner | starts the owner's sessions ([`serve`]) |
 
 mod account_file;
@@ -18,6 +19,7 @@ mod arguments;
 mod boot;
 mod cgroup;
 mod files;
+mod follow;
 mod serve;
 mod spawn;
 mod supervise;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Ok(Command::Boot) => boot::boot(),
         Ok(Command::SetUp) => boot::set_up(),
         Ok(Command::Supervise) => supervise::supervise(),
+        Ok(Command::Follow) => follow::follow(),
         Ok(Command::Serve(options)) if options.detach => supervise::detach(&options),
         Ok(Command::Serve(options)) => {
             let error = serve::serve(&options);

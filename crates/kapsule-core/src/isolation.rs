@@ -50,6 +50,7 @@ impl Isolation {
                 ("host_rootfs", false),
                 ("mount_home", false),
                 ("gpu", false),
+                ("host_settings", false),
             ],
             Self::Standard | Self::Privileged => &[],
         }

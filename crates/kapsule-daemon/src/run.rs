@@ -74,7 +74,9 @@ async fn serve(arguments: Arguments) -> Result<()> {
     bus::has_begun(&connection).await;
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).context("cannot tell systemd")?;
     tracing::info!(version = kapsule_core::VERSION, "ready");
+    let follower = Arc::clone(&service);
     tokio::spawn(async move { service.recover().await });
+    tokio::spawn(async move { follower.follow_host().await });
     if !is_mounted(INCUS_DEVICES) {
         tracing::warn!(
             "{INCUS_DEVICES} is no mount: containers that see the host's files will gather each other's mounts. \

@@ -15,6 +15,7 @@
 //! the agent. That is why messages are small, bounded and carry no host paths.
 
 pub mod folder;
+pub mod host;
 pub mod paths;
 pub mod registration;
 pub mod session;

@@ -25,3 +25,7 @@ pub const SPEC_FILE: &str = "spec.json";
 pub const RESOLV_CONF: &str = "/.kapsule/run/resolv.conf";
 /// File name of [`RESOLV_CONF`] in its directory on the host.
 pub const RESOLV_CONF_FILE: &str = "resolv.conf";
+/// The [`host::HostSettings`](crate::host::HostSettings) as JSON, where the container follows them.
+pub const HOST_SETTINGS: &str = "/.kapsule/run/host.json";
+/// File name of [`HOST_SETTINGS`] in its directory on the host.
+pub const HOST_SETTINGS_FILE: &str = "host.json";

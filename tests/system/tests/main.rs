@@ -10,6 +10,7 @@ mod bus_methods;
 mod enter;
 mod failures;
 mod guests;
+mod host_settings;
 mod hostile;
 mod hostile_boot;
 mod hostile_guest;

@@ -33,7 +33,7 @@ use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
 use self::accounts::{AccountFiles, Wanted};
 use self::starter::Starter;
 use crate::account_file::{Table, lines};
-use crate::{cgroup, files};
+use crate::{cgroup, files, follow};
 
 /// What went wrong at the last boot, and what the supervisor says.
 pub(crate) const LOG: &str = "/var/log/kapsule-agent.log";
@@ -70,9 +70,16 @@ pub(crate) fn boot() -> ExitCode {
             eprintln!("kapsule-agent: cannot make a control group for init: {error}");
         }
         if !starter::is_set_up(root, starter)
-            && let Err(error) = start_supervisor(&agent)
+            && let Err(error) = start_beside(&agent, "supervise")
         {
             eprintln!("kapsule-agent: cannot run the supervisor: {error}");
+        }
+        // Where there is systemd, it has a service for it.
+        if starter == Starter::Supervisor
+            && Path::new(paths::HOST_SETTINGS).exists()
+            && let Err(error) = start_beside(&agent, "follow")
+        {
+            eprintln!("kapsule-agent: cannot follow the host's settings: {error}");
         }
     }
     let error = init::become_init();
@@ -95,14 +102,15 @@ fn wait_for_set_up(mut child: Child) {
     let _ = child.kill();
 }
 
-fn start_supervisor(agent: &Path) -> io::Result<()> {
+/// Starts another life of the agent, which the guest's init then has as a child.
+fn start_beside(agent: &Path, command: &str) -> io::Result<()> {
     let log = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
         .open(LOG)
         .map_or_else(|_| Stdio::null(), Stdio::from);
     Command::new(agent)
-        .arg("supervise")
+        .arg(command)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -116,6 +124,13 @@ pub(crate) fn set_up() -> ExitCode {
     match read_spec() {
         Ok(spec) => apply(Path::new("/"), &spec, &mut problems),
         Err(error) => problems.push(format!("{}: {error}", paths::SPEC)),
+    }
+    match follow::read() {
+        Ok(Some(settings)) => {
+            problems.extend(follow::apply_quickly(Path::new("/"), &settings));
+        }
+        Ok(None) => {}
+        Err(error) => problems.push(format!("{}: {error}", paths::HOST_SETTINGS)),
     }
     let mut log = String::new();
     for problem in &problems {
@@ -172,6 +187,7 @@ fn apply(root: &Path, spec: &GuestSpec, problems: &mut Vec<String>) {
     }
     let starter = starter::choose(root, owner.uid);
     step("agent service", starter::set_up(root, starter, owner));
+    step("follow service", starter::set_up_follower(root));
     if starter == Starter::Supervisor {
         // The supervisor is started by pid 1 itself, and logs here.
         step("log", std::fs::create_dir_all(inside(root, "/var/log")));
@@ -257,7 +273,7 @@ fn choose_shell(root: &Path, wanted: &str) -> String {
 }
 
 /// A path of the guest below `root`, which is `/` but in tests.
-fn inside(root: &Path, path: &str) -> PathBuf {
+pub(crate) fn inside(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
@@ -267,7 +283,7 @@ fn is_ours(path: &Path, mark: &str) -> bool {
 }
 
 /// Removes a file if it is one of Kapsule's.
-fn remove_ours(path: &Path, mark: &str) -> io::Result<()> {
+pub(crate) fn remove_ours(path: &Path, mark: &str) -> io::Result<()> {
     match files::read_limited(path, MAX_SPEC) {
         Ok(text) if text.starts_with(mark.as_bytes()) => std::fs::remove_file(path),
         Ok(_) => Ok(()),

@@ -27,6 +27,8 @@ const USER_UNIT: &str = "/etc/systemd/user/kapsule-agent.service";
 const USER_LINK: &str = "/etc/systemd/user/default.target.wants/kapsule-agent.service";
 const SYSTEM_UNIT: &str = "/etc/systemd/system/kapsule-agent.service";
 const SYSTEM_LINK: &str = "/etc/systemd/system/multi-user.target.wants/kapsule-agent.service";
+const FOLLOWER_UNIT: &str = "/etc/systemd/system/kapsule-follow.service";
+const FOLLOWER_LINK: &str = "/etc/systemd/system/multi-user.target.wants/kapsule-follow.service";
 const LINGER: &str = "/var/lib/systemd/linger";
 const WAIT_ONLINE: &str = "/etc/systemd/system/systemd-networkd-wait-online.service";
 /// Remembers what is done once in a container's life, and may be undone by its user for good.
@@ -125,6 +127,17 @@ pub(crate) fn set_up(root: &Path, starter: Starter, owner: &Owner) -> io::Result
     }
 }
 
+/// Where there is systemd, it runs what follows the host's settings; else pid 1 has started it.
+pub(crate) fn set_up_follower(root: &Path) -> io::Result<()> {
+    let unit = inside(root, FOLLOWER_UNIT);
+    let link = inside(root, FOLLOWER_LINK);
+    if has_systemd(root) {
+        enable(&unit, &link, &follower_unit())
+    } else {
+        disable(&unit, &link)
+    }
+}
+
 /// Whether `starter` will really start the agent, as far as files can tell. Not where the guest has
 /// masked the unit, or has one of its own under that name.
 pub(crate) fn is_set_up(root: &Path, starter: Starter) -> bool {
@@ -164,16 +177,38 @@ fn enable(unit: &Path, link: &Path, text: &str) -> io::Result<()> {
     }
     files::replace(unit, text.as_bytes(), 0o644)?;
     if link.symlink_metadata().is_err() {
-        symlink("../kapsule-agent.service", link)?;
+        symlink(beside(unit), link)?;
     }
     Ok(())
 }
 
 fn disable(unit: &Path, link: &Path) -> io::Result<()> {
-    if std::fs::read_link(link).is_ok_and(|to| to == Path::new("../kapsule-agent.service")) {
+    if std::fs::read_link(link).is_ok_and(|to| to == beside(unit)) {
         std::fs::remove_file(link)?;
     }
     remove_ours(unit, MARK)
+}
+
+/// A unit as seen from the folder of links beside it.
+fn beside(unit: &Path) -> PathBuf {
+    Path::new("..").join(unit.file_name().unwrap_or_default())
+}
+
+fn follower_unit() -> String {
+    let (agent, settings) = (paths::AGENT, paths::HOST_SETTINGS);
+    format!(
+        "{MARK}\
+[Unit]
+Description=Follow the host's clock, language and trust
+ConditionPathExists={agent}
+ConditionPathExists={settings}
+
+[Service]
+ExecStart={agent} follow
+Restart=on-failure
+RestartSec=5s
+"
+    )
 }
 
 fn user_unit(uid: u32) -> String {

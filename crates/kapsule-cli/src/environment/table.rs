@@ -68,6 +68,21 @@ const PASSED: Table = &[
     ),
     (
         &[
+            "http_proxy",
+            "https_proxy",
+            "ftp_proxy",
+            "all_proxy",
+            "no_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "FTP_PROXY",
+            "ALL_PROXY",
+            "NO_PROXY",
+        ],
+        "how to reach the network",
+    ),
+    (
+        &[
             "XMODIFIERS",
             "GTK_IM_MODULE",
             "QT_IM_MODULE",

@@ -32,6 +32,8 @@ pub struct Options {
     pub gpu: bool,
     /// The host's NVIDIA drivers are usable inside.
     pub nvidia_drivers: bool,
+    /// Clock, language, proxies and trust are the host's.
+    pub host_settings: bool,
 }
 
 /// Why options were refused.
@@ -275,6 +277,7 @@ pub fn resolve(
         },
         gpu: boolean("gpu"),
         nvidia_drivers: boolean("nvidia_drivers"),
+        host_settings: boolean("host_settings"),
     };
     options.check_level()?;
     options.check_requirements()?;
@@ -312,6 +315,7 @@ impl Options {
             ),
             ("gpu", boolean(self.gpu)),
             ("nvidia_drivers", boolean(self.nvidia_drivers)),
+            ("host_settings", boolean(self.host_settings)),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))

@@ -283,6 +283,17 @@ const SECTIONS: &[Section] = &[
             },
         ],
     },
+    Section {
+        id: "host",
+        title: "Settings of the host",
+        options: &[OptionSpec {
+            key: "host_settings",
+            title: "Clock, language and trust",
+            description: "Follow the host's time zone, locale, proxies and certificate authorities.",
+            default_on: true,
+            ..BOOLEAN
+        }],
+    },
 ];
 
 /// All options, in the order to show them.
@@ -384,7 +395,7 @@ mod tests {
                 ),
                 row("mounts", "mount_home", "boolean", json!(true), none.clone()),
                 row("mounts", "custom_mounts", "array", json!([]), none.clone()),
-                row("gpu", "gpu", "boolean", json!(true), none),
+                row("gpu", "gpu", "boolean", json!(true), none.clone()),
                 row(
                     "gpu",
                     "nvidia_drivers",
@@ -392,6 +403,7 @@ mod tests {
                     json!(false),
                     json!({"gpu": true})
                 ),
+                row("host", "host_settings", "boolean", json!(true), none),
             ]
         );
     }

@@ -32,6 +32,7 @@ const CUSTOM_MOUNTS: &str = "user.kapsule.custom-mounts";
 const GPU: &str = "user.kapsule.gpu";
 /// JSON: the folders that an administrator agreed to share, by their paths on the host.
 const CONSENTED_MOUNTS: &str = "user.kapsule.consented-mounts";
+const HOST_SETTINGS: &str = "user.kapsule.host-settings";
 const NVIDIA: &str = "user.kapsule.nvidia-drivers";
 
 /// The key that tells that a user is set up inside.
@@ -131,6 +132,7 @@ pub(crate) fn new_instance(
         );
     }
     set(GPU, options.gpu.to_string());
+    set(HOST_SETTINGS, options.host_settings.to_string());
     set(NVIDIA, (options.gpu && options.nvidia_drivers).to_string());
     config
 }
@@ -203,6 +205,8 @@ pub(crate) fn options(config: &Config) -> Options {
             .unwrap_or_default(),
         gpu: is(GPU, false),
         nvidia_drivers: is(NVIDIA, false),
+        // Of one made before there was the option.
+        host_settings: is(HOST_SETTINGS, isolation(config) != Isolation::Sealed),
     }
 }
 

@@ -21,6 +21,7 @@ mod devices;
 mod follow;
 mod hooks;
 mod host_net;
+mod host_settings;
 mod image_owners;
 mod images;
 mod import;
@@ -43,6 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use create::CreateRequest;
+use host_settings::HostFollower;
 pub(crate) use import::ImportSource;
 use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
@@ -71,6 +73,7 @@ pub(crate) struct Service {
     folders: Folders,
     agents: Agents,
     locks: Locks,
+    host: HostFollower,
     /// Held while something that containers share is made.
     preparing: tokio::sync::Mutex<()>,
 }
@@ -86,8 +89,14 @@ impl Service {
             },
             agents: Agents::default(),
             locks: Locks::default(),
+            host: HostFollower::default(),
             preparing: tokio::sync::Mutex::new(()),
         })
+    }
+
+    /// Keeps containers at the host's clock, language and trust, for ever.
+    pub(crate) async fn follow_host(&self) {
+        self.host.follow(&self.folders).await;
     }
 
     fn project(&self, owner: u32) -> incus::Project {
@@ -128,6 +137,7 @@ impl Service {
         if options.isolation == Isolation::Privileged {
             spec::write_name_servers(&folder);
         }
+        self.host.provide(&folder, options.host_settings);
         self.listen(id)
     }
 

@@ -47,6 +47,15 @@ impl Folders {
         self.state.join("containers")
     }
 
+    /// The folders of all containers there are.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let owners = entries(&self.containers());
+        owners
+            .flat_map(|owner| entries(&owner.path()).map(|container| container.path()))
+            .collect()
+    }
+
     /// What is mounted into a container: the agent's socket and the spec. Not below `/run`,
     /// because Incus starts containers at boot before this daemon runs, and refuses to where the
     /// source of a mount is missing.
