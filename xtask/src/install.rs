@@ -21,6 +21,8 @@ enum Source {
     Program(&'static str, Linking),
     /// A file of the checkout, as it is.
     File(&'static str),
+    /// A script of the checkout, to be run.
+    Script(&'static str),
     /// A file of the checkout in which `@prefix@`, `@bindir@` and `@libdir@` (Kapsule's own folder) are
     /// replaced by the paths of the installed system.
     Template(&'static str),
@@ -31,7 +33,7 @@ enum Source {
     /// The manual pages, which the program that we build writes itself; the target is a folder.
     ManualPages,
 }
-use Source::{All, File, Link, ManualPages, Program, Template};
+use Source::{All, File, Link, ManualPages, Program, Script, Template};
 
 /// What is installed, and where below the prefix.
 const LAYOUT: &[(Source, &str)] = &[
@@ -54,12 +56,9 @@ const LAYOUT: &[(Source, &str)] = &[
         File("data/50-kapsule.preset"),
         "lib/systemd/system-preset/50-kapsule.preset",
     ),
+    (Script("data/incus-mounts"), "lib/kapsule/incus-mounts"),
     (
-        File("data/kapsule-mounts.service"),
-        "lib/systemd/system/kapsule-mounts.service",
-    ),
-    (
-        File("data/incus.conf"),
+        Template("data/incus.conf.in"),
         "lib/systemd/system/incus.service.d/kapsule.conf",
     ),
     (
@@ -127,6 +126,7 @@ pub(crate) fn install(destdir: &Path, prefix: &Path, profile: &str) -> Result<Ve
                 )?;
             }
             File(path) => put(&read(path)?, 0o644, destdir, &target)?,
+            Script(path) => put(&read(path)?, 0o755, destdir, &target)?,
             Template(path) => put(filled(path, prefix)?.as_bytes(), 0o644, destdir, &target)?,
             Link(to) => {
                 let path = make_way(destdir, &target)?;
@@ -175,7 +175,9 @@ fn manual_pages(programs: &Programs) -> Result<Vec<(String, Vec<u8>)>> {
 
 fn missing_files() -> Vec<&'static str> {
     let is_missing = |source: &Source| match *source {
-        File(path) | Template(path) => (!dirs::workspace().join(path).is_file()).then_some(path),
+        File(path) | Script(path) | Template(path) => {
+            (!dirs::workspace().join(path).is_file()).then_some(path)
+        }
         All(folder, suffix) => files_in(folder, suffix).is_empty().then_some(folder),
         Program(..) | Link(_) | ManualPages => None,
     };

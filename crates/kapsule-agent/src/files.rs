@@ -27,9 +27,14 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Replaces a file in one step, keeping its mode and owner; a new one gets `mode`. A symbolic link
-/// is followed, so that the link stays. Does nothing if the content is there already.
+/// is followed, so that the link stays; but not one that leads into another mount, which may be
+/// the host's: that one is replaced itself. Does nothing if the content is there already.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let path = &match std::fs::canonicalize(path) {
+        Ok(real) if path.is_symlink() && mount_of_parent(&real)? != mount_of_parent(path)? => {
+            std::fs::remove_file(path)?;
+            path.to_owned()
+        }
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
         Err(error) => return Err(error),
@@ -63,6 +68,14 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
         let _ = std::fs::remove_file(&new);
     }
     written
+}
+
+/// The mount that holds a file's folder.
+fn mount_of_parent(path: &Path) -> io::Result<u64> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let flags = rustix::fs::AtFlags::empty();
+    let wanted = rustix::fs::StatxFlags::MNT_ID;
+    Ok(rustix::fs::statx(rustix::fs::CWD, parent, flags, wanted)?.stx_mnt_id)
 }
 
 fn write_new(
@@ -115,6 +128,21 @@ mod tests {
         assert_eq!(real.metadata().unwrap().mode() & 0o7777, 0o640);
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_into_another_mount_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        // A memory file system on every Linux, and never that of a temporary folder's parent.
+        let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
+        let target = elsewhere.path().join("file");
+        std::fs::write(&target, "untouched").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        replace(&link, b"new", 0o644).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"untouched");
+        assert!(!link.is_symlink());
+        assert_eq!(std::fs::read(&link).unwrap(), b"new");
     }
 
     #[test]

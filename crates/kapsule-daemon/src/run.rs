@@ -17,9 +17,6 @@ use crate::caller::Callers;
 use crate::ops::Operations;
 use crate::service::Service;
 
-/// Where Incus prepares mounts for containers; a mount itself (`data/kapsule-mounts.service`).
-const INCUS_DEVICES: &str = "/var/lib/incus/devices";
-
 /// Where containers' sockets and the like are kept.
 const STATE: &str = "/var/lib/kapsule";
 
@@ -77,12 +74,6 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let follower = Arc::clone(&service);
     tokio::spawn(async move { service.recover().await });
     tokio::spawn(async move { follower.follow_host().await });
-    if !is_mounted(INCUS_DEVICES) {
-        tracing::warn!(
-            "{INCUS_DEVICES} is no mount: containers that see the host's files will gather each other's mounts. \
-             `systemctl start kapsule-mounts.service` before containers run, or restart the machine"
-        );
-    }
 
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
@@ -95,15 +86,6 @@ async fn serve(arguments: Arguments) -> Result<()> {
     tracing::info!("ends");
     sd_notify::notify(&[sd_notify::NotifyState::Stopping]).context("cannot tell systemd")?;
     Ok(())
-}
-
-/// Whether there is a mount at this path, which holds no character that the kernel escapes.
-fn is_mounted(path: &str) -> bool {
-    std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|mounts| {
-        mounts
-            .lines()
-            .any(|mount| mount.split(' ').nth(4) == Some(path))
-    })
 }
 
 async fn own_name(connection: &Connection) -> Result<()> {

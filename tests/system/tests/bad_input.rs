@@ -264,7 +264,7 @@ fn mounts() {
             ("/srv/t-missing", "no such folder"),
             ("~/t-mounts/missing", "no such folder"),
             ("/home/alice/t-mounts/file", "not a folder"),
-            ("/root", "denied"),
+            ("/root", "/root cannot be mounted"),
             ("/home/bob", "denied"),
             ("/etc", "/etc"),
             ("/home/alice/t-mounts/link", "/etc"),

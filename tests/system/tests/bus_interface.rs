@@ -274,6 +274,8 @@ fn the_schema_of_options() {
         }
     }
     let expected = [
+        "isolation/isolation string \"standard\" null null",
+        "isolation/network boolean true null null",
         "dbus/session_mode boolean false null null",
         "dbus/dbus_mux boolean false {\"session_mode\":true} null",
         "mounts/host_rootfs boolean true null null",
@@ -281,6 +283,7 @@ fn the_schema_of_options() {
         "mounts/custom_mounts array [] null \"directory-path\"",
         "gpu/gpu boolean true null null",
         "gpu/nvidia_drivers boolean false {\"gpu\":true} null",
+        "host/host_settings boolean true null null",
     ];
     assert_eq!(options, expected);
 }

@@ -3,6 +3,8 @@
 
 //! Who may do what, as the host's polkit decides: without rules, and with those of an administrator.
 
+use std::time::{Duration, Instant};
+
 use kapsule_system_tests::bus::{CONTAINERS, ROOT_PATH};
 use kapsule_system_tests::container::{Container, IMAGE, common};
 use kapsule_system_tests::host::{ALICE, BOB, ROOT, alone, shared};
@@ -20,6 +22,9 @@ const ELSEWHERE: [&[&str]; 2] = [
     ],
     &[],
 ];
+
+/// Not a limit on how quick it is, but on how long a hang is watched.
+const HANG: Duration = Duration::from_secs(30);
 
 /// Runs a script as bob in a unit of its own.
 fn elsewhere(properties: &[&str], script: &str) -> Output {
@@ -184,6 +189,37 @@ fn a_rule_takes_a_right_away() {
         ],
     );
     assert_eq!(container.status(), "Running");
+}
+
+/// A yes to one login session, which is remembered, says nothing about another of the same user.
+#[test]
+fn a_yes_is_remembered_for_its_session_only() {
+    let Some(_host) = alone() else { return };
+    let container = Container::create(BOB, "t-ruled", &[]);
+    let file = "/etc/polkit-1/rules.d/40-t-session.rules";
+    let rule = "polkit.addRule(function(action, subject) { \
+                if (action.id == \"org.kde.kapsule.enter-container\" \
+                    && subject.system_unit == \"t-ruled.service\") return polkit.Result.NO; });";
+    ROOT.command(["tee", file]).stdin(rule).run().ok();
+    let deadline = Instant::now() + HANG;
+    let refused = loop {
+        // Asked, and remembered.
+        assert_eq!(container.sh("id -un"), "bob");
+        let there = elsewhere(
+            &["--unit=t-ruled"],
+            "kapsule enter t-ruled -- id -un </dev/null",
+        );
+        // Until polkit has read the rule.
+        if !there.text().contains("bob") || Instant::now() > deadline {
+            break there;
+        }
+    };
+    ROOT.run(["rm", file]).ok();
+    let text = refused.failed();
+    assert!(
+        text.contains("the administrator does not allow this"),
+        "{text}"
+    );
 }
 
 /// The same over the bus, where a refusal has a name.

@@ -76,11 +76,8 @@ fn tell_the_host() -> Result<()> {
         "root",
         &["systemctl", "preset", "kapsule-daemon.service"],
     )?)?;
-    // Comes with Incus, which may run already.
-    run(&mut inside(
-        "root",
-        &["systemctl", "start", "kapsule-mounts.service"],
-    )?)?;
+    // Incus runs it at its start, and may run already.
+    run(&mut inside("root", &["/usr/lib/kapsule/incus-mounts"])?)?;
     run(&mut inside(
         "root",
         &[

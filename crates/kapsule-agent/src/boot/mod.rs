@@ -23,6 +23,7 @@ mod starter;
 mod subids;
 
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -107,6 +108,7 @@ fn start_beside(agent: &Path, command: &str) -> io::Result<()> {
     let log = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(LOG)
         .map_or_else(|_| Stdio::null(), Stdio::from);
     Command::new(agent)
