@@ -28,10 +28,15 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// Replaces a file in one step, keeping its mode and owner; a new one gets `mode`. A symbolic link
 /// is followed, so that the link stays; but not one that leads into another mount, which may be
-/// the host's: that one is replaced itself. Does nothing if the content is there already.
+/// the host's: that one is replaced itself. Does nothing if the content is there already. What is no
+/// file, such as `/dev/null` behind a masked unit, is an error.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let path = &match std::fs::canonicalize(path) {
-        Ok(real) if path.is_symlink() && mount_of_parent(&real)? != mount_of_parent(path)? => {
+        Ok(real)
+            if path.is_symlink()
+                && real.is_file()
+                && mount_of_parent(&real)? != mount_of_parent(path)? =>
+        {
             std::fs::remove_file(path)?;
             path.to_owned()
         }
