@@ -265,7 +265,7 @@ fn mounts() {
             ("~/t-mounts/missing", "no such folder"),
             ("/home/alice/t-mounts/file", "not a folder"),
             ("/root", "/root cannot be mounted"),
-            ("/home/bob", "denied"),
+            ("/home/bob", "alice may not read it"),
             ("/etc", "/etc"),
             ("/home/alice/t-mounts/link", "/etc"),
             ("/", "/"),
