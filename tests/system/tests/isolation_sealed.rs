@@ -4,7 +4,7 @@
 //! Sealed containers: what can and cannot be seen and done from inside, as the user and as root.
 
 use kapsule_system_tests::container::{Container, common, provided};
-use kapsule_system_tests::host::{ALICE, ROOT, say, shared};
+use kapsule_system_tests::host::{ALICE, ROOT, alone, say, shared};
 
 fn sealed(name: &'static str, more: &[&str]) -> Container {
     let args = [&["--isolation", "sealed"], more].concat();
@@ -212,7 +212,7 @@ const LISTEN: &str = "systemd-run --quiet --collect --unit=t-listen \
 
 #[test]
 fn the_network_leads_to_the_internet_and_nowhere_else() {
-    let Some(_host) = shared() else { return };
+    let Some(_host) = alone() else { return };
     let one = sealed("t-sealed-one", &[]);
     let two = sealed("t-sealed-two", &[]);
     let standard = Container::create(ALICE, "t-open", &[]);
@@ -261,10 +261,14 @@ fn the_network_leads_to_the_internet_and_nowhere_else() {
         assert!(!reaches(&one, host, 7717), "the host at {host}");
     }
 
-    let internet = "curl --silent --max-time 30 --output /dev/null http://deb.debian.org/";
+    // Where the host has its packages from is what it can reach.
+    let mirror = ROOT
+        .sh("grep -rhom1 'https\\?://[^/ ]*' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n1")
+        .ok();
+    let internet = &format!("curl --silent --max-time 30 --output /dev/null {mirror}/");
     if standard
         .owner
-        .enter(standard.name, ["sh", "-c", internet])
+        .enter(standard.name, ["sh", "-c", internet.as_str()])
         .status
         == 0
     {
