@@ -127,11 +127,18 @@ const OPTION_KEYS: &[&str] = &[
     "custom_mounts\u{0}",
 ];
 
+/// How many bytes the arguments of a call may take, roughly: less than what the bus lets through
+/// (`max_message_size`, 32 MiB), and a thousand times what a call has a use for. Without such an end a
+/// long list of long lists of long texts takes all the memory of the machine.
+const ROOM: usize = 16 << 20;
+
 /// Makes values.
 #[derive(Debug)]
 pub struct Values {
     /// What decides.
     pub random: Random,
+    /// What is left of [`ROOM`].
+    room: usize,
     descriptors: Vec<Arc<OwnedFd>>,
 }
 
@@ -140,12 +147,14 @@ impl Values {
     pub fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
+            room: ROOM,
             descriptors: descriptors(),
         }
     }
 
     /// Arguments for a method that takes these, more often right than wrong.
     pub fn arguments(&mut self, signatures: &[String]) -> Vec<Value> {
+        self.room = ROOM;
         if self.random.one_in(12) {
             let count = self.random.below(6);
             return (0..count).map(|_| self.anything(0)).collect();
@@ -166,7 +175,7 @@ impl Values {
     fn of(&mut self, signature: &str) -> Value {
         match signature {
             "a{sv}" => {
-                let count = self.many();
+                let count = self.many(128);
                 let entries = (0..count).map(|_| {
                     let key = match self.random.one_in(10) {
                         true => self.text('s'),
@@ -179,7 +188,7 @@ impl Values {
             }
             _ => match signature.strip_prefix('a') {
                 Some(element) => {
-                    let count = self.many();
+                    let count = self.many(32);
                     let values = (0..count).map(|_| self.of(element)).collect();
                     Value::Array(element.to_owned(), values)
                 }
@@ -194,7 +203,7 @@ impl Values {
             1 => Value::Bool(0),
             2 => self.text('s'),
             3 => {
-                let count = self.many();
+                let count = self.many(32);
                 let values = (0..count).map(|_| self.text('s')).collect();
                 Value::Array("s".to_owned(), values)
             }
@@ -203,12 +212,27 @@ impl Values {
         }
     }
 
-    /// Mostly few, sometimes many.
-    fn many(&mut self) -> usize {
-        match self.random.below(100) {
+    /// Mostly few, sometimes many: as many as there is room for, if each takes this many bytes.
+    fn many(&mut self, each: usize) -> usize {
+        let wanted = match self.random.below(100) {
             0 => 20_000,
             1..5 => 300,
             _ => self.random.below(4),
+        };
+        match self.takes(wanted * each) {
+            true => wanted,
+            false => 0,
+        }
+    }
+
+    /// Takes this many bytes of the room, if it has them.
+    fn takes(&mut self, bytes: usize) -> bool {
+        match self.room.checked_sub(bytes) {
+            Some(room) => {
+                self.room = room;
+                true
+            }
+            None => false,
         }
     }
 
@@ -227,8 +251,8 @@ impl Values {
                 Value::Array(value.signature(), vec![value])
             }
             4 => {
-                let count = self.many();
-                Value::Array("y".to_owned(), vec![Value::Byte(0x41); count * 50])
+                let count = self.many(50) * 50;
+                Value::Array("y".to_owned(), vec![Value::Byte(0x41); count])
             }
             _ => {
                 let kind = b"ybnqiuxtdsogh"[self.random.below(13)];
@@ -286,8 +310,8 @@ impl Values {
             text.clear();
         }
         match self.random.below(60) {
-            0 => text = text.repeat(1000),
-            1 => text = "x".repeat(300_000),
+            0 if self.takes(text.len() * 1000) => text = text.repeat(1000),
+            1 if self.takes(300_000) => text = "x".repeat(300_000),
             2 => text.push_str(&self.random.number().to_string()),
             _ => {}
         }
@@ -332,6 +356,22 @@ fn descriptors() -> Vec<Arc<OwnedFd>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message::Call;
+
+    #[test]
+    fn a_call_has_an_end() {
+        let signatures = ["s".to_owned(), "as".to_owned(), "a{sv}".to_owned()];
+        let mut values = Values::new(1_795_408_964);
+        for _ in 0..2000 {
+            let arguments = values.arguments(&signatures);
+            let call = Call {
+                arguments,
+                ..Call::default()
+            };
+            let length = call.message(1).bytes.len();
+            assert!(length < 2 * ROOM, "{length} bytes");
+        }
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_calls() {
