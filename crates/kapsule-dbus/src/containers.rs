@@ -13,24 +13,15 @@ use zbus::{OwnedFd, OwnedObjectPath};
     default_path = "/org/kde/kapsule"
 )]
 pub trait Containers1 {
-    /// Opens a session in a running container (empty name: the default container). Returns the
-    /// container's name and the client's end of the session socket, on which the client talks to
-    /// the agent inside.
+    /// Opens a session in a running container (empty name: the default container), for its owner or
+    /// for its root, who is nobody on the host unless the container is privileged. Returns the
+    /// container's name, the client's end of the session socket, on which the client talks to the
+    /// agent inside, and how far the container is kept apart (a value of the option `isolation`):
+    /// into a `sealed` one nothing of the caller's session is to be handed.
     ///
     /// Errors: `NotFound`, `NotRunning` (start it first), `AgentUnavailable`.
     #[zbus(allow_interactive_auth)]
-    fn open_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
-
-    /// As [`open_session`](Self::open_session), for the root of the container, who is nobody on
-    /// the host unless the container is privileged.
-    #[zbus(allow_interactive_auth)]
-    fn open_root_session(&self, name: &str) -> zbus::Result<(String, OwnedFd)>;
-
-    /// Opens a session as these two do, for root or else for the owner. Returns besides how far the
-    /// container is kept apart (a value of the option `isolation`): into a `sealed` one nothing of
-    /// the caller's session is to be handed.
-    #[zbus(allow_interactive_auth)]
-    fn enter(&self, name: &str, as_root: bool) -> zbus::Result<(String, OwnedFd, String)>;
+    fn open_session(&self, name: &str, as_root: bool) -> zbus::Result<(String, OwnedFd, String)>;
 
     /// Everything about one container: `ContainerInfo` as JSON.
     #[zbus(allow_interactive_auth)]

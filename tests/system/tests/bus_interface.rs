@@ -52,11 +52,9 @@ const OPERATION_MEMBERS: &[Member] = &[
 ];
 
 const CONTAINERS_MEMBERS: &[Member] = &[
-    ("method", "Enter", "sb", "shs"),
     ("method", "GetInfo", "s", "s"),
     ("method", "List", "", "s"),
-    ("method", "OpenRootSession", "s", "sh"),
-    ("method", "OpenSession", "s", "sh"),
+    ("method", "OpenSession", "sb", "shs"),
     ("method", "Restart", "sb", "o"),
 ];
 

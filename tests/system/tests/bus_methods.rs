@@ -116,7 +116,7 @@ fn a_containers_life() {
         ALICE.operate("StopContainer", &["sb", name, "true"]),
         completed()
     );
-    let session = ALICE.error_name(&format!("{CONTAINERS}.OpenSession"), &[name]);
+    let session = ALICE.error_name(&format!("{CONTAINERS}.OpenSession"), &[name, "false"]);
     assert_eq!(session, "org.kde.kapsule.Error.NotRunning");
     assert_eq!(ALICE.operate("StartContainer", &["s", name]), completed());
     let restart = ALICE.call_at(

@@ -325,7 +325,7 @@ fn a_flooded_daemon_serves_the_others() {
     // An agent that takes nothing: at some point the daemon says so, and never waits for it.
     let deaf = hostile.start("1000", "deaf", "registered");
     let open = "for i in $(seq 600); do
-            busctl --timeout=60 call org.kde.kapsule /org/kde/kapsule org.kde.kapsule.Containers1 OpenSession s t3-flood || exit 3
+            busctl --timeout=60 call org.kde.kapsule /org/kde/kapsule org.kde.kapsule.Containers1 OpenSession sb t3-flood false || exit 3
         done 2>&1 | tail -n 1";
     let said = ALICE.sh(open).text();
     assert!(said.contains("does not take sessions"), "{said}");

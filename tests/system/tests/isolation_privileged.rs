@@ -153,7 +153,7 @@ fn is_the_user(container: &Container) {
     let root = ["enter", name, "--user", "root", "--", "id", "-u"];
     assert_eq!(ALICE.kapsule(root).ok(), "0");
     assert_eq!(
-        BOB.error_name(&format!("{CONTAINERS}.Enter"), &[name, "true"]),
+        BOB.error_name(&format!("{CONTAINERS}.OpenSession"), &[name, "true"]),
         "org.kde.kapsule.Error.NotFound"
     );
 }

@@ -37,9 +37,9 @@ fn nor_over_the_bus() {
         BOB.error_name("org.kde.kapsule.Manager.GetContainerInfo", &[name]),
         "org.kde.kapsule.Error.NotFound"
     );
-    for method in ["GetInfo", "OpenSession"] {
+    for (method, args) in [("GetInfo", &[name][..]), ("OpenSession", &[name, "false"])] {
         assert_eq!(
-            BOB.error_name(&format!("{CONTAINERS}.{method}"), &[name]),
+            BOB.error_name(&format!("{CONTAINERS}.{method}"), args),
             "org.kde.kapsule.Error.NotFound"
         );
     }

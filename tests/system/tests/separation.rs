@@ -48,8 +48,8 @@ const MANAGER: &[Call] = &[
 const CONTAINERS: &[Call] = &[
     ("GetInfo", &["s", "NAME"]),
     ("List", &[]),
-    ("OpenRootSession", &["s", "NAME"]),
-    ("OpenSession", &["s", "NAME"]),
+    ("OpenSession", &["sb", "NAME", "false"]),
+    ("OpenSession", &["sb", "NAME", "true"]),
     ("Restart", &["sb", "NAME", "true"]),
 ];
 

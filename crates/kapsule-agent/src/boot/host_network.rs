@@ -48,9 +48,12 @@ const OPENRC: &[&str] = &[
     "wpa_supplicant",
 ];
 
-/// Where Debian's ifupdown is told to leave interfaces alone.
-const IFUPDOWN: &str = "/etc/default/networking";
-const LEAVE_ALONE: &str = "CONFIGURE_INTERFACES=no";
+/// Where Debian's scripts are told to leave interfaces alone, and what they are told: ifupdown at
+/// start, and sysvinit when the system stops. The latter takes down all interfaces that there are.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("/etc/default/networking", "CONFIGURE_INTERFACES=no"),
+    ("/etc/default/halt", "NETDOWN=no"),
+];
 
 /// Keeps the guest's services away from the host's network and devices.
 pub(crate) fn leave_alone(root: &Path) -> io::Result<()> {
@@ -62,17 +65,30 @@ pub(crate) fn leave_alone(root: &Path) -> io::Result<()> {
         }
     }
     leave_out_of_runlevels(root);
-    let ifupdown = inside(root, IFUPDOWN);
-    let old = match files::read_limited(&ifupdown, super::MAX_SPEC) {
+    for (path, line) in DEFAULTS {
+        add_line(&inside(root, path), line)?;
+    }
+    Ok(())
+}
+
+/// Adds the line at the end, where the last one of its kind counts, unless the file has it or its
+/// folder is not there.
+fn add_line(path: &Path, line: &str) -> io::Result<()> {
+    let old = match files::read_limited(path, super::MAX_SPEC) {
         Ok(old) => String::from_utf8_lossy(&old).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    let has_parent = ifupdown.parent().is_some_and(Path::is_dir);
-    if has_parent && !old.lines().any(|line| line == LEAVE_ALONE) {
-        files::replace(&ifupdown, format!("{old}{LEAVE_ALONE}\n").as_bytes(), 0o644)?;
+    let has_parent = path.parent().is_some_and(Path::is_dir);
+    if !has_parent || old.lines().next_back() == Some(line) {
+        return Ok(());
     }
-    Ok(())
+    let end = if old.is_empty() || old.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    files::replace(path, format!("{old}{end}{line}\n").as_bytes(), 0o644)
 }
 
 fn leave_out_of_runlevels(root: &Path) {
@@ -161,6 +177,7 @@ mod tests {
         let own = etc.join("systemd/system/NetworkManager.service");
         std::fs::write(&own, "[Service]\n").unwrap();
         std::fs::write(etc.join("default/networking"), "VERBOSE=no\n").unwrap();
+        std::fs::write(etc.join("default/halt"), "NETDOWN=no\nNETDOWN=yes").unwrap();
         symlink(
             "/etc/init.d/networking",
             etc.join("runlevels/boot/networking"),
@@ -175,6 +192,11 @@ mod tests {
             assert_eq!(
                 std::fs::read_to_string(etc.join("default/networking")).unwrap(),
                 "VERBOSE=no\nCONFIGURE_INTERFACES=no\n"
+            );
+            // The last one counts.
+            assert_eq!(
+                std::fs::read_to_string(etc.join("default/halt")).unwrap(),
+                "NETDOWN=no\nNETDOWN=yes\nNETDOWN=no\n"
             );
             let left = etc.join("runlevels/boot/networking").symlink_metadata();
             assert!(left.is_err());

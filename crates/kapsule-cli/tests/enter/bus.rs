@@ -132,7 +132,7 @@ async fn serve(
                 let config = HashMap::from([("default_container", "dev")]);
                 connection.reply(&header, &config).await.unwrap();
             }
-            ("Enter", Service::Opens) => {
+            ("OpenSession", Service::Opens) => {
                 let (_, as_root): (String, bool) = message.body().deserialize().unwrap();
                 let (client, agent) = UnixStream::pair().unwrap();
                 let client = OwnedFd::from(std::os::fd::OwnedFd::from(client));

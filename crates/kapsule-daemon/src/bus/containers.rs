@@ -19,27 +19,9 @@ pub(super) struct Containers1(pub(super) Arc<Shared>);
 
 #[interface(name = "org.kde.kapsule.Containers1", introspection_docs = false)]
 impl Containers1 {
+    /// Says besides how far the container is kept apart, for the caller to know what not to hand
+    /// over.
     async fn open_session(
-        &self,
-        name: String,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, OwnedFd)> {
-        let (name, session, _) = self.0.session(&header, &name, SessionUser::Owner).await?;
-        Ok((name, session))
-    }
-
-    async fn open_root_session(
-        &self,
-        name: String,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, OwnedFd)> {
-        let (name, session, _) = self.0.session(&header, &name, SessionUser::Root).await?;
-        Ok((name, session))
-    }
-
-    /// As these two, and says how far the container is kept apart, for the caller to know what
-    /// not to hand over.
-    async fn enter(
         &self,
         name: String,
         as_root: bool,

@@ -36,7 +36,7 @@ fn any(number: usize) -> Call {
         1 => manager("ListImages", vec![]),
         2 => manager("GetConfig", vec![]),
         3 => call(CONTAINERS, "GetInfo", vec![name()]),
-        4 => call(CONTAINERS, "OpenSession", vec![name()]),
+        4 => call(CONTAINERS, "OpenSession", vec![name(), false.into()]),
         5 => manager("StartContainer", vec![name()]),
         6 => manager("ListOperations", vec![]),
         7 => manager("GetCreateSchema", vec![]),
@@ -186,7 +186,7 @@ pub fn sessions(name: &str, count: usize, time: Duration) -> io::Result<BTreeMap
     let mut answers = BTreeMap::new();
     for _ in 0..count {
         let answer = bus.call(
-            &call(CONTAINERS, "OpenSession", vec![name.into()]),
+            &call(CONTAINERS, "OpenSession", vec![name.into(), false.into()]),
             Duration::from_secs(120),
         )?;
         let name = match answer.kind {

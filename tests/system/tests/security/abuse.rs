@@ -91,8 +91,10 @@ fn thousands_of_operations_are_refused() {
     host.wait_until("they have ended", || {
         BOB.call("ListOperations", &[]).text().contains("[[]]")
     });
-    let ended = BOB.operate("StartContainer", &["s", "t-nothing"]);
-    assert!(ended.error.contains("t-nothing"), "{ended:?}");
+    // Those that have ended count for a while.
+    host.wait_until("bob may begin another one", || {
+        BOB.call("StartContainer", &["s", "t-nothing"]).status == 0
+    });
 }
 
 #[test]

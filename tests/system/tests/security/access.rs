@@ -22,9 +22,13 @@ fn s01_nobody_acts_on_anothers_containers() {
     ] {
         assert_eq!(BOB.operate(member, args).status, "failed", "{member}");
     }
-    for method in ["OpenSession", "OpenRootSession", "GetInfo"] {
-        let said = BOB.call_at(ROOT_PATH, &format!("{CONTAINERS}.{method}"), &["s", name]);
-        said.failed();
+    for (method, args) in [
+        ("OpenSession", &["sb", name, "false"][..]),
+        ("OpenSession", &["sb", name, "true"]),
+        ("GetInfo", &["s", name]),
+    ] {
+        BOB.call_at(ROOT_PATH, &format!("{CONTAINERS}.{method}"), args)
+            .failed();
     }
     assert_eq!(container.incus_config()["status"], before["status"]);
     // Root's image is not bob's to delete either.
@@ -163,9 +167,12 @@ fn s09_names_stay_names() {
                 "{member} {bad:?}"
             );
         }
-        for member in ["GetInfo", "OpenSession"] {
+        for (member, args) in [
+            ("GetInfo", &["s", bad][..]),
+            ("OpenSession", &["sb", bad, "false"]),
+        ] {
             // The empty name is the default container, which bob has not.
-            BOB.call_at(ROOT_PATH, &format!("{CONTAINERS}.{member}"), &["s", bad])
+            BOB.call_at(ROOT_PATH, &format!("{CONTAINERS}.{member}"), args)
                 .failed();
         }
     }

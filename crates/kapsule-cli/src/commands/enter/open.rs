@@ -70,7 +70,7 @@ async fn open_session(bus: &Bus, name: &str, who: Who) -> Result<Opened, Command
     let containers = bus.containers().await?;
     let as_root = who == Who::Root;
     let (container, socket, isolation) = bus
-        .ask(async || containers.enter(name, as_root).await)
+        .ask(async || containers.open_session(name, as_root).await)
         .await?;
     Ok(Opened {
         container,
