@@ -37,11 +37,11 @@ fn the_users_file_wins() {
     let config = ALICE.kapsule(["config", "--json"]).json();
     assert_eq!(
         config,
-        serde_json::json!({ "default_container": "dev", "default_image": "local:debian" })
+        serde_json::json!({ "default_container": "dev", "default_image": "local:debian", "isolation": "standard" })
     );
     assert_eq!(
         ALICE.kapsule(["config"]).ok(),
-        "default_container = dev\ndefault_image = local:debian"
+        "default_container = dev\ndefault_image = local:debian\nisolation = standard"
     );
     assert_eq!(
         ALICE.kapsule(["config", "default_image"]).ok(),
@@ -52,7 +52,7 @@ fn the_users_file_wins() {
     let config = BOB.kapsule(["config", "--json"]).json();
     assert_eq!(
         config,
-        serde_json::json!({ "default_container": "t-default", "default_image": "local:debian" })
+        serde_json::json!({ "default_container": "t-default", "default_image": "local:debian", "isolation": "standard" })
     );
     assert_eq!(ALICE.kapsule(["config", "default_container"]).ok(), "dev");
     // The administrator's matters are not the user's.

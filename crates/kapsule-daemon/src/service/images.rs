@@ -125,11 +125,13 @@ impl Service {
     /// The images that a user may use, as Incus' JSON.
     pub(crate) async fn images_json(&self, user: u32) -> Result<String> {
         let images = self.incus.images().await.map_err(incus_error)?;
-        let raw: Vec<_> = images
+        let mut visible: Vec<Image> = images
             .into_iter()
             .filter(|image| is_visible(image, user))
-            .map(|image| image.raw)
             .collect();
+        // Incus has no order of its own.
+        visible.sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
+        let raw: Vec<_> = visible.into_iter().map(|image| image.raw).collect();
         Ok(serde_json::Value::Array(raw).to_string())
     }
 
