@@ -110,7 +110,9 @@ mod tests {
         drop(once_all_are_closed(|| {
             let added = underway.add(1000)?;
             let left = underway.witnesses.lock().unwrap()[&1000].len();
-            (left == 1).then_some(added).ok_or(io::ErrorKind::WouldBlock.into())
+            (left == 1)
+                .then_some(added)
+                .ok_or(io::ErrorKind::WouldBlock.into())
         }));
         let kept = underway.witnesses.lock().unwrap();
         assert_eq!((kept.len(), kept[&1000].len()), (1, 1), "{kept:?}");

@@ -3,6 +3,7 @@
 
 //! Lists and information.
 
+use incus::InstanceState;
 use kapsule_core::container::{ContainerInfo, ContainerSummary, Mount};
 use kapsule_core::exposure;
 use kapsule_core::name::ContainerName;
@@ -52,11 +53,12 @@ impl Service {
     pub(crate) async fn info(&self, owner: u32, name: &ContainerName) -> Result<ContainerInfo> {
         let id = ContainerId::new(owner, name);
         let instance = self.instance(&id).await?;
-        let state = self
-            .project(owner)
-            .state(name.as_str())
-            .await
-            .map_err(incus_error)?;
+        let state = match self.project(owner).state(name.as_str()).await {
+            // Incus was about to look into it when it ended ("Invalid PID -1"): what is known of one
+            // that does not run is all there is.
+            Err(incus::Error::Api { status: 500, .. }) => InstanceState::default(),
+            other => other.map_err(incus_error)?,
+        };
         let running = instance.is_running();
         let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
         let options = metadata::options(&instance.config);
@@ -82,7 +84,7 @@ impl Service {
         owner: u32,
         name: &ContainerName,
         options: &Options,
-        state: &incus::InstanceState,
+        state: &InstanceState,
     ) -> Vec<String> {
         let Some(network) = networks::of(owner, options) else {
             // None, or the host's.
