@@ -47,6 +47,10 @@ const LAYOUT: &[(Source, &str)] = &[
         Program("kapsule-agent", Linking::Static),
         "lib/kapsule/guest/kapsule-agent",
     ),
+    (
+        Program("kapsule-open", Linking::Static),
+        "lib/kapsule/guest/kapsule-open",
+    ),
     (File("data/kapsule.conf"), "lib/kapsule/kapsule.conf"),
     (
         Template("data/kapsule-daemon.service.in"),

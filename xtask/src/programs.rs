@@ -43,9 +43,10 @@ impl Programs {
                     &triple,
                 ])
                 .args(["-p", "kapsule-agent", "-p", "kapsule-cli"])
+                .args(["-p", "kapsule-open"])
                 .env("RUSTFLAGS", crt_static),
         )
-        .context("cannot build the agent and the command line")?;
+        .context("cannot build the agent, the command line and what opens links")?;
         stream(cargo().args([
             "build",
             "--quiet",

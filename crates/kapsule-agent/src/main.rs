@@ -11,13 +11,14 @@
 //! | `boot` | pid 1, the guest's root | sets up the owner's account and becomes the guest's init ([`boot`]) |
 //! | `set-up` | the guest's root | the first half of that, in a process that may fail |
 //! | `supervise` | the guest's root | keeps `serve` running where there is no systemd ([`supervise`]) |
-//! | `follow` | the guest's root | makes the host's clock, language and trust the guest's ([`follow`]) |
+//! | `follow` | the guest's root | makes the host's clock, language, trust and look the guest's ([`follow`], [`desktop`]) |
 //! | `serve` | the container's owner | starts the owner's sessions ([`serve`]) |
 
 mod account_file;
 mod arguments;
 mod boot;
 mod cgroup;
+mod desktop;
 mod files;
 mod follow;
 mod serve;

@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::bus::{Bus, block_on};
 use crate::commands::{
-    config, create, enter, image, info, list, man, remove, restart, start, stop,
+    config, create, enter, image, info, list, man, remove, restart, set, start, stop,
 };
 use crate::error::CommandError;
 use crate::exit::{self, Outcome};
@@ -50,6 +50,7 @@ enum Command {
     #[command(visible_alias = "ls")]
     List(list::Args),
     Info(info::Args),
+    Set(set::Args),
     Start(start::Args),
     Stop(stop::Args),
     Restart(restart::Args),
@@ -120,6 +121,7 @@ fn dispatch(command: Option<Command>, program: &'static str) -> Result<Outcome, 
         Command::Create(args) => with_bus(async |bus| create::run(args, &bus).await)?,
         Command::List(args) => with_bus(async |bus| list::run(args, &bus).await)?,
         Command::Info(args) => with_bus(async |bus| info::run(args, &bus).await)?,
+        Command::Set(args) => with_bus(async |bus| set::run(args, &bus).await)?,
         Command::Start(args) => with_bus(async |bus| start::run(args, &bus).await)?,
         Command::Stop(args) => with_bus(async |bus| stop::run(args, &bus).await)?,
         Command::Restart(args) => with_bus(async |bus| restart::run(args, &bus).await)?,

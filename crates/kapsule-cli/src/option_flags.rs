@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 Kapsule contributors
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//! The flags of `create`: one or two for each option of the schema.
+//! The flags of `create` and `set`: one or two for each option of the schema.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -34,6 +34,11 @@ impl OptionFlags {
     }
 }
 
+/// The same for a container that there is. Options that cannot be changed then are taken, too, and not
+/// shown: the service tells why they cannot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChangeFlags(pub(crate) OptionFlags);
+
 /// The flags of one option.
 struct Flags {
     section: &'static str,
@@ -58,6 +63,7 @@ static FLAGS: LazyLock<Vec<Flags>> = LazyLock::new(|| {
 });
 
 impl Flags {
+    /// What it is about, and how it is unless somebody says otherwise.
     fn help(&self) -> String {
         let mut help = self.option.description.to_owned();
         if self.option.option_type == OptionType::Boolean {
@@ -192,6 +198,35 @@ impl FromArgMatches for OptionFlags {
     }
 }
 
+impl Args for ChangeFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let args = FLAGS.iter().flat_map(|flags| {
+            let changeable = flags.option.changeable;
+            let args = flags.args().into_iter();
+            args.enumerate().map(move |(place, arg)| match place {
+                // Without what it is in a new container: this one has a value.
+                0 => arg.help(flags.option.description).hide(!changeable),
+                _ => arg.hide(!changeable),
+            })
+        });
+        command.args(args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ChangeFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        OptionFlags::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +273,20 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn only_what_can_be_changed_is_shown_for_a_change() {
+        let mut command = ChangeFlags::augment_args(clap::Command::new("x"));
+        let help = command.render_long_help().to_string();
+        for option in schema().iter().flat_map(|section| section.options) {
+            let shown = help.contains(&format!("--{} ", option.flag()))
+                || help.contains(&format!("--{}\n", option.flag()));
+            assert_eq!(shown, option.changeable, "{}\n{help}", option.key);
+        }
+        let matches = command.try_get_matches_from(["x", "--no-gpu"]).unwrap();
+        let flags = ChangeFlags::from_arg_matches(&matches).unwrap();
+        assert_eq!(flags.0.0["gpu"], OptionValue::Boolean(false));
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub fn describe(options: &Options, folders: &[Mount]) -> Vec<Fact> {
     let level = options.isolation;
     let mut facts = vec![home(options), files(options)];
     facts.extend(folders.iter().map(folder));
+    facts.extend(session(options));
     facts.extend([
-        session(level),
         network(level, options.network),
         devices(level, options.gpu),
         root(level),
@@ -118,19 +118,47 @@ fn folder(mount: &Mount) -> Fact {
     }
 }
 
-fn session(level: Isolation) -> Fact {
-    match level {
-        Isolation::Sealed => fact(
-            Topic::Session,
-            false,
-            "cannot reach your session: no display, sound, session bus or agents",
-        ),
-        Isolation::Standard | Isolation::Privileged => fact(
-            Topic::Session,
-            true,
-            "can reach your session's sockets (display, sound, session bus, agents)",
-        ),
+fn session(options: &Options) -> Vec<Fact> {
+    if options.isolation == Isolation::Sealed {
+        let text = "cannot reach your session: no display, sound, session bus or agents";
+        return vec![fact(Topic::Session, false, text)];
     }
+    let parts = [
+        (
+            options.display,
+            "your display",
+            "can show windows on your display",
+        ),
+        (options.sound, "your sound", "can play and record sound"),
+        (
+            options.session_bus,
+            "your session bus",
+            "can use your session bus: notifications, opening links, starting programs on the host",
+        ),
+        (
+            options.agents,
+            "your agents",
+            "can use your ssh-agent and gpg-agent",
+        ),
+    ];
+    let given = parts.iter().filter(|(on, ..)| *on);
+    let mut facts: Vec<Fact> = given
+        .map(|(.., text)| fact(Topic::Session, true, text))
+        .collect();
+    let kept: Vec<&str> = parts
+        .iter()
+        .filter(|(on, ..)| !on)
+        .map(|(_, what, _)| *what)
+        .collect();
+    if !kept.is_empty() {
+        // The folder of the sockets is there all the same: it is the same one for all of them.
+        let text = format!(
+            "is not given {}, though a program that looks for it under /.kapsule/host finds it",
+            kept.join(", ")
+        );
+        facts.push(fact(Topic::Session, true, &text));
+    }
+    facts
 }
 
 fn network(level: Isolation, on: bool) -> Fact {
@@ -217,23 +245,34 @@ mod tests {
     fn a_standard_container() {
         use Topic::{Devices, Files, Home, Kernel, Network, Session};
         let (open, text) = told("{}");
-        assert_eq!(open, [Home, Files, Session, Network, Devices, Kernel]);
+        assert_eq!(
+            open,
+            [
+                Home, Files, Session, Session, Session, Session, Network, Devices, Kernel
+            ]
+        );
         for line in [
             "can read and write your home folder",
             "can see the host's files, under /.kapsule/host, with your own rights",
+            "can show windows on your display",
+            "can use your ssh-agent and gpg-agent",
             "its root is nobody on the host",
             "can run Podman and Docker",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
-        let (open, text) =
-            told(r#"{"mount_home":false,"host_rootfs":false,"gpu":false,"network":false}"#);
+        assert!(!text.contains("is not given"), "{text}");
+        let (open, text) = told(
+            r#"{"mount_home":false,"host_rootfs":false,"gpu":false,"network":false,
+                "display":false,"sound":false,"session_bus":false,"agents":false}"#,
+        );
         assert_eq!(open, [Session, Kernel]);
         for line in [
             "cannot see your home folder",
             "cannot see the host's files",
             "has no network",
             "cannot use the host's devices",
+            "is not given your display, your sound, your session bus, your agents, though",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
@@ -243,7 +282,12 @@ mod tests {
     fn a_privileged_container() {
         use Topic::{Devices, Files, Home, Kernel, Network, Root, Session};
         let (open, text) = told(r#"{"isolation":"privileged","gpu":false}"#);
-        assert_eq!(open, [Home, Files, Session, Network, Devices, Root, Kernel]);
+        assert_eq!(
+            open,
+            [
+                Home, Files, Session, Session, Session, Session, Network, Devices, Root, Kernel
+            ]
+        );
         for line in [
             "shares the host's network",
             "can use the host's devices",

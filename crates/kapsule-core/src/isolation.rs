@@ -50,6 +50,11 @@ impl Isolation {
                 ("host_rootfs", false),
                 ("mount_home", false),
                 ("gpu", false),
+                ("display", false),
+                ("sound", false),
+                ("session_bus", false),
+                ("agents", false),
+                ("look", false),
                 ("host_settings", false),
             ],
             Self::Standard | Self::Privileged => &[],
@@ -91,10 +96,17 @@ const OF_PRIVILEGED: &[Rule] = &[Rule {
     reason: "it shares the host's network, which cannot be switched off for it",
 }];
 
+const NO_SESSION: &str = "it has no part in the owner's session";
+
 const OF_SEALED: &[Rule] = &[
     Rule::off("host_rootfs", "it sees nothing of the host's files"),
     Rule::off("mount_home", "it has a home of its own"),
     Rule::off("custom_mounts", "it shares no folders with the host"),
+    Rule::off("display", NO_SESSION),
+    Rule::off("sound", NO_SESSION),
+    Rule::off("session_bus", NO_SESSION),
+    Rule::off("agents", NO_SESSION),
+    Rule::off("look", "it sees nothing of the host's files"),
 ];
 
 impl Rule {

@@ -3,7 +3,9 @@
 
 //! `org.kde.kapsule.Containers1`: containers beyond what the first interface can say.
 
-use zbus::{OwnedFd, OwnedObjectPath};
+use std::collections::HashMap;
+
+use zbus::{OwnedFd, OwnedObjectPath, Variant};
 
 /// On the object `/org/kde/kapsule`. JSON answers are the serialised types of the crate
 /// `kapsule-core`, module `container`: they gain fields over time, which clients ignore.
@@ -34,4 +36,14 @@ pub trait Containers1 {
     /// Stops (by force without asking its init) and starts a container.
     #[zbus(allow_interactive_auth)]
     fn restart(&self, name: &str, force: bool) -> zbus::Result<OwnedObjectPath>;
+
+    /// Changes options of a container that there is, at once when it runs: those that
+    /// `Manager.GetCreateSchema` marks as `changeable`. One that only the making of a container
+    /// decides is refused, unless it is what it is already.
+    #[zbus(allow_interactive_auth)]
+    fn set_options(
+        &self,
+        name: &str,
+        options: &HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
 }

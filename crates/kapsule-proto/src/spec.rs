@@ -26,6 +26,9 @@ pub struct GuestSpec {
     /// The host's runtime directory of the owner as seen inside, if it is mounted.
     #[serde(default)]
     pub host_runtime_dir: Option<String>,
+    /// What of the owner's session on the host programs are given. May change at any time.
+    #[serde(default)]
+    pub session: SessionShares,
     /// Folders of the host that the owner chose, or could exchange for others. The container does not
     /// boot unless each is what it is to be.
     #[serde(default)]
@@ -40,6 +43,26 @@ pub struct GuestSpec {
     /// it knows about who connects to it, it has from here, and no container can write here.
     #[serde(default)]
     pub host_ids: Option<HostIds>,
+}
+
+/// What of the owner's session on the host a container is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionShares {
+    /// Wayland and X11.
+    #[serde(default)]
+    pub display: bool,
+    /// `PipeWire` and `PulseAudio`.
+    #[serde(default)]
+    pub sound: bool,
+    /// The session bus.
+    #[serde(default)]
+    pub bus: bool,
+    /// ssh-agent, gpg-agent and keyrings.
+    #[serde(default)]
+    pub agents: bool,
+    /// Fonts, icons, cursors, colour schemes.
+    #[serde(default)]
+    pub look: bool,
 }
 
 /// Numbers of the owner on the host.

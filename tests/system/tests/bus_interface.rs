@@ -56,6 +56,7 @@ const CONTAINERS_MEMBERS: &[Member] = &[
     ("method", "List", "", "s"),
     ("method", "OpenSession", "sb", "shs"),
     ("method", "Restart", "sb", "o"),
+    ("method", "SetOptions", "sa{sv}", "o"),
 ];
 
 fn members(path: &str, interface: &str) -> Vec<(String, String, String, String)> {
@@ -274,6 +275,11 @@ fn the_schema_of_options() {
     let expected = [
         "isolation/isolation string \"standard\" null null",
         "isolation/network boolean true null null",
+        "session/display boolean true null null",
+        "session/sound boolean true null null",
+        "session/session_bus boolean true null null",
+        "session/agents boolean true null null",
+        "session/look boolean true null null",
         "dbus/session_mode boolean false null null",
         "dbus/dbus_mux boolean false {\"session_mode\":true} null",
         "mounts/host_rootfs boolean true null null",

@@ -7,6 +7,7 @@ mod administration;
 mod bad_input;
 mod bus_interface;
 mod bus_methods;
+mod desktop;
 mod enter;
 mod failures;
 mod guests;

@@ -51,6 +51,10 @@ const CONTAINERS: &[Call] = &[
     ("OpenSession", &["sb", "NAME", "false"]),
     ("OpenSession", &["sb", "NAME", "true"]),
     ("Restart", &["sb", "NAME", "true"]),
+    (
+        "SetOptions",
+        &["sa{sv}", "NAME", "1", "sound", "b", "false"],
+    ),
 ];
 
 const ADMIN: &[Call] = &[
@@ -111,7 +115,8 @@ fn hears(interface: &str, (member, args): &Call, name: &str) -> String {
         _ => output.all(),
     };
     // Whether the caller was still there to be asked is a matter of moments.
-    match heard.contains("a password is needed") {
+    let needed = ["a password is needed", "the password was not right"];
+    match needed.iter().any(|text| heard.contains(text)) {
         true => "a password is needed".to_owned(),
         false => heard.replace(name, "NAME"),
     }

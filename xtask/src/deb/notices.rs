@@ -24,6 +24,7 @@ pub(super) fn linked_crates() -> Result<Vec<String>> {
         "--no-dedupe",
         "--format={p} {l}",
         "--package=kapsule-agent",
+        "--package=kapsule-open",
         "--package=kapsule-cli",
         "--package=kapsule-daemon",
     ]))?;

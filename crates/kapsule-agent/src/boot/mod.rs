@@ -34,7 +34,9 @@ use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
 use self::accounts::{AccountFiles, Wanted};
 use self::starter::Starter;
 use crate::account_file::{Table, lines};
-use crate::{cgroup, files, follow};
+use crate::{cgroup, desktop, files, follow};
+
+pub(crate) use self::starter::has_systemd;
 
 /// What went wrong at the last boot, and what the supervisor says.
 pub(crate) const LOG: &str = "/var/log/kapsule-agent.log";
@@ -77,10 +79,9 @@ pub(crate) fn boot() -> ExitCode {
         }
         // Where there is systemd, it has a service for it.
         if starter == Starter::Supervisor
-            && Path::new(paths::HOST_SETTINGS).exists()
             && let Err(error) = start_beside(&agent, "follow")
         {
-            eprintln!("kapsule-agent: cannot follow the host's settings: {error}");
+            eprintln!("kapsule-agent: cannot follow the host: {error}");
         }
     }
     let error = init::become_init();
@@ -186,6 +187,11 @@ fn apply(root: &Path, spec: &GuestSpec, problems: &mut Vec<String>) {
         step("devices", host_network::show_devices(root));
     } else if starter::has_systemd(root) {
         step("network wait", starter::mask_wait_online(root));
+    }
+    let mut of_desktop = Vec::new();
+    desktop::set_up(root, spec, &mut of_desktop);
+    for problem in of_desktop {
+        step("desktop", Err(io::Error::other(problem)));
     }
     let starter = starter::choose(root, owner.uid);
     step("agent service", starter::set_up(root, starter, owner));
@@ -299,6 +305,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    use kapsule_proto::spec::SessionShares;
+
     #[test]
     fn the_shell_is_the_hosts_as_far_as_the_guest_has_it() {
         let root = tempfile::tempdir().unwrap();
@@ -347,6 +355,7 @@ mod tests {
             },
             session_mode: false,
             host_runtime_dir: None,
+            session: SessionShares::default(),
             shares: Vec::new(),
             isolation: String::new(),
             host_network: false,

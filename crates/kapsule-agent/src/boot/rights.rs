@@ -108,7 +108,7 @@ fn make_parent(path: &Path, mode: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kapsule_proto::spec::Owner;
+    use kapsule_proto::spec::{Owner, SessionShares};
 
     #[test]
     fn sudo_is_allowed_by_number() {
@@ -142,6 +142,7 @@ mod tests {
             },
             session_mode: false,
             host_runtime_dir: None,
+            session: SessionShares::default(),
             shares: Vec::new(),
             isolation: String::new(),
             host_network: false,

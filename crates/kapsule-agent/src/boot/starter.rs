@@ -195,13 +195,12 @@ fn beside(unit: &Path) -> PathBuf {
 }
 
 fn follower_unit() -> String {
-    let (agent, settings) = (paths::AGENT, paths::HOST_SETTINGS);
+    let agent = paths::AGENT;
     format!(
         "{MARK}\
 [Unit]
-Description=Follow the host's clock, language and trust
+Description=Follow the host's clock, language, trust and look
 ConditionPathExists={agent}
-ConditionPathExists={settings}
 
 [Service]
 ExecStart={agent} follow

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 //! The container's clock, language and trust are the host's: applied at every boot, and again
-//! whenever the daemon writes them anew.
+//! whenever the daemon writes them anew. So is what the options say about the desktop session, as far as
+//! it takes the guest's root ([`desktop`]).
 //!
 //! Done by the guest's root in the guest's own files, in the places where the guest's own tools
 //! put such settings, so that those tools show what is in force.
@@ -28,7 +29,7 @@ use kapsule_proto::host::{HOST_VERSION, HostSettings};
 use kapsule_proto::paths;
 use rustix::fs::inotify;
 
-use crate::files;
+use crate::{boot, desktop, files};
 
 /// Certificates are the most of it.
 const MAX_SETTINGS: u64 = 4 * 1024 * 1024;
@@ -46,7 +47,19 @@ pub(crate) fn follow() -> ExitCode {
         }
     };
     let mut last = None;
+    // Done at boot.
+    let mut last_spec = boot::read_spec().ok();
     loop {
+        match boot::read_spec() {
+            Ok(spec) if last_spec.as_ref() != Some(&spec) => {
+                let mut problems = Vec::new();
+                desktop::set_up(Path::new("/"), &spec, &mut problems);
+                report(problems);
+                last_spec = Some(spec);
+            }
+            Ok(_) => {}
+            Err(error) => eprintln!("kapsule-agent: {}: {error}", paths::SPEC),
+        }
         match read() {
             Ok(settings) if settings != last => {
                 if let Some(settings) = &settings {

@@ -41,6 +41,9 @@ use self::cgroup::Cgroups;
 use self::poller::{Poller, Token};
 use self::registration::{News, Registration};
 use self::session::{Session, Shared};
+use crate::desktop;
+
+pub(crate) use self::environment::Environment;
 
 /// Most sessions at once.
 const MAX_SESSIONS: usize = 1024;
@@ -79,6 +82,8 @@ struct Server<'a> {
     options: &'a Options,
     shared: Shared,
     registration: Registration,
+    /// Nothing where it cannot be watched: then the links are those of the beginning.
+    desktop: Option<desktop::Watch>,
     sessions: BTreeMap<u64, Session>,
     last_id: u64,
     /// The daemon's version, once it turned out to be another than ours.
@@ -91,8 +96,10 @@ impl<'a> Server<'a> {
         let open_files = raise_open_files();
         let poller = Poller::new()?;
         let uid = getuid().as_raw();
+        let desktop = watch_desktop(uid, &poller);
         Ok(Self {
             options,
+            desktop,
             registration: Registration::new(options.socket.clone(), options.context, &poller),
             shared: Shared {
                 poller,
@@ -111,13 +118,20 @@ impl<'a> Server<'a> {
         loop {
             let now = Instant::now();
             self.registration.on_time(now, &self.shared.poller);
+            if let Some(desktop) = &mut self.desktop {
+                desktop.on_time(now);
+            }
             for session in self.sessions.values_mut() {
                 session.on_time(now, &self.shared);
             }
             self.remove_ended();
             self.restart_if_due();
             let deadlines = self.sessions.values().filter_map(Session::deadline);
-            let deadline = deadlines.chain(self.registration.deadline()).min();
+            let desktop = self.desktop.as_ref().and_then(desktop::Watch::deadline);
+            let deadline = deadlines
+                .chain(self.registration.deadline())
+                .chain(desktop)
+                .min();
             match self.shared.poller.wait(deadline) {
                 Ok(tokens) => tokens.into_iter().for_each(|token| self.wake(token)),
                 Err(error) => return error,
@@ -136,9 +150,17 @@ impl<'a> Server<'a> {
                     }
                 }
             }
+            Token::Sockets => self.with_desktop(desktop::Watch::on_change),
+            Token::Mounts => self.with_desktop(desktop::Watch::on_mounts),
             Token::Client(id) => self.with(id, Session::on_client),
             Token::Process(id) => self.with(id, Session::on_process),
             Token::Report(id) => self.with(id, Session::on_report),
+        }
+    }
+
+    fn with_desktop(&mut self, act: impl FnOnce(&mut desktop::Watch)) {
+        if let Some(desktop) = &mut self.desktop {
+            act(desktop);
         }
     }
 
@@ -220,6 +242,17 @@ impl Options {
             version.to_string().into(),
         ]
     }
+}
+
+fn watch_desktop(uid: u32, poller: &Poller) -> Option<desktop::Watch> {
+    let watched = desktop::Watch::new(uid).and_then(|watch| {
+        poller.add(watch.changes(), Token::Sockets)?;
+        poller.add_urgent(watch.mounts(), Token::Mounts)?;
+        Ok(watch)
+    });
+    watched
+        .map_err(|error| eprintln!("kapsule-agent: cannot watch the host's session: {error}"))
+        .ok()
 }
 
 /// Makes room for as many sessions as are allowed. Returns the limit as it was.

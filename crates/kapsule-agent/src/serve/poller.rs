@@ -17,6 +17,10 @@ pub(crate) enum Token {
     Daemon,
     /// The directory with the daemon's socket has changed.
     Directory,
+    /// A folder with sockets of the host's session has changed.
+    Sockets,
+    /// Something was mounted or unmounted.
+    Mounts,
     /// A session's client sent something or went away.
     Client(u64),
     /// A session's process ended.
@@ -30,6 +34,8 @@ impl Token {
         match self {
             Self::Daemon => 0,
             Self::Directory => 1,
+            Self::Sockets => 2,
+            Self::Mounts => 3,
             Self::Client(id) => id << 2,
             Self::Process(id) => id << 2 | 1,
             Self::Report(id) => id << 2 | 2,
@@ -37,10 +43,12 @@ impl Token {
     }
 
     fn from_number(number: u64) -> Self {
-        // Sessions are counted from 1, so that theirs are above these two.
+        // Sessions are counted from 1, so that theirs are above these.
         match (number >> 2, number & 3) {
             (0, 0) => Self::Daemon,
-            (0, _) => Self::Directory,
+            (0, 1) => Self::Directory,
+            (0, 2) => Self::Sockets,
+            (0, _) => Self::Mounts,
             (id, 0) => Self::Client(id),
             (id, 1) => Self::Process(id),
             (id, _) => Self::Report(id),
@@ -59,13 +67,22 @@ impl Poller {
 
     /// Waits for `descriptor` to become readable, as long as it is open.
     pub(crate) fn add(&self, descriptor: impl AsFd, token: Token) -> io::Result<()> {
+        self.add_for(descriptor, token, epoll::EventFlags::IN)
+    }
+
+    /// Waits for `descriptor` to have something urgent, as the kernel's table of mounts does.
+    pub(crate) fn add_urgent(&self, descriptor: impl AsFd, token: Token) -> io::Result<()> {
+        self.add_for(descriptor, token, epoll::EventFlags::PRI)
+    }
+
+    fn add_for(
+        &self,
+        descriptor: impl AsFd,
+        token: Token,
+        events: epoll::EventFlags,
+    ) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token.to_number());
-        Ok(epoll::add(
-            &self.0,
-            descriptor,
-            data,
-            epoll::EventFlags::IN,
-        )?)
+        Ok(epoll::add(&self.0, descriptor, data, events)?)
     }
 
     /// Waits for it no longer. To be called before it is closed: a process made meanwhile may
@@ -109,6 +126,8 @@ mod tests {
         for token in [
             Token::Daemon,
             Token::Directory,
+            Token::Sockets,
+            Token::Mounts,
             Token::Client(1),
             Token::Process(1),
             Token::Report(u64::MAX >> 2),

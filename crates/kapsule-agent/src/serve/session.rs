@@ -27,6 +27,7 @@ use super::poller::{Poller, Token};
 use super::process::{self, Streams};
 use super::process_tree;
 use super::terminal;
+use crate::desktop;
 use crate::spawn::{Child, Report};
 
 /// How long a client may take to say what it wants.
@@ -122,7 +123,7 @@ impl Session {
                 (
                     Ok(Received::Message(ToAgentSession::Open(open), descriptors)),
                     Phase::Awaiting { .. },
-                ) => self.start(&open, descriptors, shared),
+                ) => self.start(open, descriptors, shared),
                 (
                     Ok(Received::Message(ToAgentSession::Signal(number), descriptors)),
                     Phase::Starting { child, .. } | Phase::Running { child },
@@ -217,9 +218,11 @@ impl Session {
         let _ = Channel::new(socket).send(&failed, &[], None);
     }
 
-    fn start(&mut self, open: &Open, descriptors: Vec<OwnedFd>, shared: &Shared) {
+    fn start(&mut self, mut open: Open, descriptors: Vec<OwnedFd>, shared: &Shared) {
         let account = Account::of(shared.uid);
-        let command = Command::new(open, &account, &shared.environment)
+        let mut environment = shared.environment.clone();
+        open.env = desktop::given(&mut environment, &open.env, shared.uid);
+        let command = Command::new(&open, &account, &environment)
             .filter(|_| open.stdio.count() == descriptors.len());
         let Some(command) = command else {
             return self.fail(FailedStage::Request, Errno::INVAL.raw_os_error(), shared);

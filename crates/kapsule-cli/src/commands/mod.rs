@@ -13,6 +13,7 @@ pub(crate) mod man;
 pub(crate) mod owner;
 pub(crate) mod remove;
 pub(crate) mod restart;
+pub(crate) mod set;
 pub(crate) mod start;
 pub(crate) mod stop;
 

@@ -25,13 +25,15 @@
 //! | `table` | what is passed by default, and what no `*` stands for |
 //! | `pattern` | names with `*` |
 //! | `files` | the configuration |
+//! | `xauthority` | the X server's cookie, for a container to find it |
 
 mod files;
 mod pattern;
 mod table;
+mod xauthority;
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use kapsule_core::isolation::Isolation;
@@ -81,7 +83,13 @@ impl Variables {
     /// What a session in a container of this level gets, by the user's configuration.
     pub(crate) fn for_session(self, isolation: Isolation) -> Vec<(OsString, OsString)> {
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        self.choose(&files::read_all(home), isolation)
+        let rules = files::read_all(home.clone());
+        let mut chosen = self.choose(&rules, isolation);
+        let shares_session = isolation != Isolation::Sealed;
+        if shares_session && is_passed(XAUTHORITY.as_bytes(), &rules, isolation) {
+            add_cookie(&mut chosen, home);
+        }
+        chosen
     }
 
     /// Those that were named come last and win.
@@ -93,6 +101,30 @@ impl Variables {
             .collect();
         chosen.extend(self.named);
         chosen
+    }
+}
+
+const XAUTHORITY: &str = "XAUTHORITY";
+
+/// Where a session has a display, also has it find the cookie of that.
+fn add_cookie(chosen: &mut Vec<(OsString, OsString)>, home: Option<PathBuf>) {
+    let value = |name: &str| {
+        let mut all = chosen.iter().rev();
+        all.find(|(known, _)| known == name)
+            .map(|(_, value)| value.clone())
+    };
+    let file = value(XAUTHORITY).filter(|path| !path.is_empty());
+    let found = value("DISPLAY").and_then(|display| {
+        xauthority::for_container(&xauthority::Session {
+            display: display.into_vec(),
+            file: file
+                .map(PathBuf::from)
+                .or_else(|| Some(home?.join(".Xauthority")))?,
+            runtime: std::env::var_os("XDG_RUNTIME_DIR")?.into(),
+        })
+    });
+    if let Some(path) = found {
+        chosen.push((XAUTHORITY.into(), path.into()));
     }
 }
 
@@ -172,6 +204,9 @@ mod tests {
             "LC_TIME",
             "DISPLAY",
             "WAYLAND_DISPLAY",
+            "XAUTHORITY",
+            "SSH_AUTH_SOCK",
+            "DBUS_SESSION_BUS_ADDRESS",
         ] {
             assert_eq!(passed(&[name], &[]), [format!("{name}=value")]);
         }
@@ -184,7 +219,7 @@ mod tests {
             "KONSOLE_DBUS_SESSION",
             "GITHUB_TOKEN",
             "AWS_SECRET_ACCESS_KEY",
-            "SSH_AUTH_SOCK",
+            "SSH_AGENT_PID",
             "GPG_AGENT_INFO",
             "PATH",
             "LD_PRELOAD",
@@ -200,9 +235,9 @@ mod tests {
             "HOSTNAME",
             "XDG_RUNTIME_DIR",
             "XDG_DATA_DIRS",
-            "DBUS_SESSION_BUS_ADDRESS",
+            "DBUS_STARTER_ADDRESS",
             "LS_COLORS",
-            "XAUTHORITY",
+            "ICEAUTHORITY",
             "INVOCATION_ID",
             "JOURNAL_STREAM",
             "TERMINFO",
@@ -262,7 +297,7 @@ mod tests {
             "PATH",
             "LD_PRELOAD",
             "XDG_RUNTIME_DIR",
-            "DBUS_SESSION_BUS_ADDRESS",
+            "DBUS_SYSTEM_BUS_ADDRESS",
         ];
         assert_eq!(passed_by(&everything, &kept_out, &[]), [""; 0]);
         assert_eq!(passed_by(&everything, &["ANY"], &[]), ["ANY=value"]);

@@ -37,8 +37,18 @@ const HARMLESS: Table = &[
 /// What is passed beside that to containers which share the session, and why.
 const PASSED: Table = &[
     (
-        &["DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE"],
+        &[
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "XAUTHORITY",
+            "XDG_SESSION_TYPE",
+        ],
         "which display to look for",
+    ),
+    // The container makes paths of its own of these.
+    (
+        &["DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK"],
+        "which session bus and key agent",
     ),
     (
         &[
@@ -162,7 +172,6 @@ const KEPT_OUT: Table = &[
             "DBUS_*",
             "SSH_*",
             "GPG_*",
-            "XAUTHORITY",
             "SESSION_MANAGER",
             "ICEAUTHORITY",
             "TMUX*",

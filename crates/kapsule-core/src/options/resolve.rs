@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{OptionType, OptionValue, find, schema};
+use super::{OptionSpec, OptionType, OptionValue, find, schema};
 use crate::isolation::{self, Isolation, LevelError};
 
 /// The options of one container, complete and consistent.
@@ -18,6 +18,16 @@ pub struct Options {
     pub isolation: Isolation,
     /// The network can be reached.
     pub network: bool,
+    /// Programs are given the owner's display.
+    pub display: bool,
+    /// Programs are given the owner's sound.
+    pub sound: bool,
+    /// Programs are given the host's session bus.
+    pub session_bus: bool,
+    /// Programs are given the owner's key agents.
+    pub agents: bool,
+    /// The host's fonts, icons and the like are usable.
+    pub look: bool,
     /// The container has a session bus of its own.
     pub session_mode: bool,
     /// The own session bus reaches the host's services.
@@ -94,6 +104,15 @@ pub enum OptionsError {
         must_be: bool,
         /// Why.
         reason: &'static str,
+    },
+    /// An option that only the making of a container decides.
+    #[error(
+        "option '{key}' is decided when a container is made, and stays as it is. Make another one \
+         with it: 'kapsule create NAME' has the same options"
+    )]
+    Fixed {
+        /// The option.
+        key: &'static str,
     },
     /// An option that this version does not have yet.
     #[error("option '{key}' cannot be used: {reason}")]
@@ -243,14 +262,7 @@ pub fn resolve(
     image: &BTreeMap<String, OptionValue>,
     default: Isolation,
 ) -> Result<Options, OptionsError> {
-    let unknown: Vec<String> = caller
-        .keys()
-        .filter(|key| find(key).is_none())
-        .cloned()
-        .collect();
-    if !unknown.is_empty() {
-        return Err(OptionsError::Unknown(unknown));
-    }
+    check_known(caller)?;
     check_types(caller, REQUEST)?;
     check_types(image, IMAGE)?;
     let level = level(caller, image, default)?;
@@ -258,31 +270,22 @@ pub fn resolve(
     let counts =
         |value: &&OptionValue| level.trusts_images() || **value == OptionValue::Boolean(false);
     let value = |key: &str| caller.get(key).or_else(|| image.get(key).filter(counts));
-    let boolean = |key: &str| match value(key) {
-        Some(OptionValue::Boolean(on)) => *on,
-        _ => default_of(key, level),
-    };
-    let dbus_mux = boolean("dbus_mux");
-    let options = Options {
-        isolation: level,
-        network: boolean("network"),
-        // The multiplexer implies the own bus.
-        session_mode: boolean("session_mode") || dbus_mux,
-        dbus_mux,
-        host_rootfs: boolean("host_rootfs"),
-        mount_home: boolean("mount_home"),
-        custom_mounts: match value("custom_mounts") {
-            Some(OptionValue::Array(paths)) => paths.clone(),
-            _ => Vec::new(),
-        },
-        gpu: boolean("gpu"),
-        nvidia_drivers: boolean("nvidia_drivers"),
-        host_settings: boolean("host_settings"),
-    };
-    options.check_level()?;
-    options.check_requirements()?;
-    options.check_available()?;
+    let options = Options::of(level, value);
+    options.check()?;
     Ok(options)
+}
+
+fn check_known(values: &BTreeMap<String, OptionValue>) -> Result<(), OptionsError> {
+    let unknown: Vec<String> = values
+        .keys()
+        .filter(|key| find(key).is_none())
+        .cloned()
+        .collect();
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(OptionsError::Unknown(unknown))
+    }
 }
 
 /// The value of a boolean that nobody sets.
@@ -295,6 +298,65 @@ fn default_of(key: &str, level: Isolation) -> bool {
 }
 
 impl Options {
+    /// With these values, and the level's where there is none. Nothing is checked yet.
+    fn of<'v>(level: Isolation, value: impl Fn(&str) -> Option<&'v OptionValue>) -> Self {
+        let boolean = |key: &str| match value(key) {
+            Some(OptionValue::Boolean(on)) => *on,
+            _ => default_of(key, level),
+        };
+        let dbus_mux = boolean("dbus_mux");
+        Self {
+            isolation: level,
+            network: boolean("network"),
+            display: boolean("display"),
+            sound: boolean("sound"),
+            session_bus: boolean("session_bus"),
+            agents: boolean("agents"),
+            look: boolean("look"),
+            // The multiplexer implies the own bus.
+            session_mode: boolean("session_mode") || dbus_mux,
+            dbus_mux,
+            host_rootfs: boolean("host_rootfs"),
+            mount_home: boolean("mount_home"),
+            custom_mounts: match value("custom_mounts") {
+                Some(OptionValue::Array(paths)) => paths.clone(),
+                _ => Vec::new(),
+            },
+            gpu: boolean("gpu"),
+            nvidia_drivers: boolean("nvidia_drivers"),
+            host_settings: boolean("host_settings"),
+        }
+    }
+
+    fn check(&self) -> Result<(), OptionsError> {
+        self.check_level()?;
+        self.check_requirements()?;
+        self.check_available()
+    }
+
+    /// The options of a container that there is, with these changed.
+    ///
+    /// # Errors
+    /// [`OptionsError::Fixed`] for one that is to become another and that only the making of a container
+    /// decides; else as [`resolve`].
+    pub fn change(&self, changes: &BTreeMap<String, OptionValue>) -> Result<Self, OptionsError> {
+        check_known(changes)?;
+        check_types(changes, REQUEST)?;
+        let mut values = self.to_map();
+        for (key, value) in changes {
+            let fixed = find(key).filter(|option| !option.changeable);
+            if let Some(OptionSpec { key, .. }) = fixed
+                && values.get(*key) != Some(value)
+            {
+                return Err(OptionsError::Fixed { key });
+            }
+            values.insert(key.clone(), value.clone());
+        }
+        let changed = Self::of(self.isolation, |key| values.get(key));
+        changed.check()?;
+        Ok(changed)
+    }
+
     /// The values by key of the schema.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, OptionValue> {
@@ -305,6 +367,11 @@ impl Options {
                 OptionValue::String(self.isolation.to_string()),
             ),
             ("network", boolean(self.network)),
+            ("display", boolean(self.display)),
+            ("sound", boolean(self.sound)),
+            ("session_bus", boolean(self.session_bus)),
+            ("agents", boolean(self.agents)),
+            ("look", boolean(self.look)),
             ("session_mode", boolean(self.session_mode)),
             ("dbus_mux", boolean(self.dbus_mux)),
             ("host_rootfs", boolean(self.host_rootfs)),
@@ -460,6 +527,8 @@ mod tests {
         for (caller, key) in [
             (r#"{"mount_home":true}"#, "mount_home"),
             (r#"{"host_rootfs":true}"#, "host_rootfs"),
+            (r#"{"session_bus":true}"#, "session_bus"),
+            (r#"{"display":true}"#, "display"),
             (r#"{"custom_mounts":["~/src"]}"#, "custom_mounts"),
         ] {
             let error = sealed(caller, "{}").unwrap_err().to_string();
@@ -468,6 +537,36 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_container_that_there_is_changes_what_it_can() {
+        let before = resolve_json(r#"{"sound":false}"#, "{}").unwrap();
+        let after = before
+            .change(&values(r#"{"sound":true,"display":false,"gpu":true}"#))
+            .unwrap();
+        assert!(after.sound && !after.display && after.agents);
+        assert_eq!(
+            after
+                .change(&values(r#"{"sound":false,"display":true}"#))
+                .unwrap(),
+            before
+        );
+        for (changes, text) in [
+            (r#"{"gpu":false}"#, "option 'gpu' is decided"),
+            (r#"{"isolation":"sealed"}"#, "option 'isolation' is decided"),
+            (r#"{"zzz":true}"#, "unknown options: zzz"),
+            (r#"{"sound":"loud"}"#, "must be of type boolean"),
+        ] {
+            let error = before.change(&values(changes)).unwrap_err().to_string();
+            assert!(error.contains(text), "{changes}: {error}");
+        }
+        let sealed = resolve_json(r#"{"isolation":"sealed"}"#, "{}").unwrap();
+        let error = sealed.change(&values(r#"{"sound":true}"#)).unwrap_err();
+        assert!(
+            error.to_string().contains("in a sealed container"),
+            "{error}"
+        );
     }
 
     #[test]

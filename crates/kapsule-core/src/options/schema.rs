@@ -68,6 +68,8 @@ pub struct OptionSpec {
     pub requires: Option<&'static str>,
     /// Why the option cannot be switched on in this version.
     pub unavailable: Option<&'static str>,
+    /// It can be changed in a container that there is, also while that runs.
+    pub changeable: bool,
 }
 
 /// A value of an option that has to be one of several.
@@ -144,6 +146,9 @@ impl OptionSpec {
         if let Some(reason) = self.unavailable {
             option["unavailable"] = json!(reason);
         }
+        if self.changeable {
+            option["changeable"] = json!(true);
+        }
         option
     }
 }
@@ -159,6 +164,14 @@ const BOOLEAN: OptionSpec = OptionSpec {
     item_format: None,
     requires: None,
     unavailable: None,
+    changeable: false,
+};
+
+/// On unless somebody says otherwise, and changed at any time.
+const SHARED: OptionSpec = OptionSpec {
+    default_on: true,
+    changeable: true,
+    ..BOOLEAN
 };
 
 const LEVELS: &[Choice] = &[
@@ -208,6 +221,42 @@ const SECTIONS: &[Section] = &[
                 description: "Let the container reach the network.",
                 default_on: true,
                 ..BOOLEAN
+            },
+        ],
+    },
+    Section {
+        id: "session",
+        title: "Desktop session",
+        options: &[
+            OptionSpec {
+                key: "display",
+                title: "Display",
+                description: "Let programs show their windows on your screen (Wayland and X11).",
+                ..SHARED
+            },
+            OptionSpec {
+                key: "sound",
+                title: "Sound",
+                description: "Let programs play and record sound, and share the screen (PipeWire and PulseAudio).",
+                ..SHARED
+            },
+            OptionSpec {
+                key: "session_bus",
+                title: "Session bus",
+                description: "Let programs use the session bus of the host: notifications, portals, and opening links there.",
+                ..SHARED
+            },
+            OptionSpec {
+                key: "agents",
+                title: "Key agents",
+                description: "Let programs use your ssh-agent and gpg-agent.",
+                ..SHARED
+            },
+            OptionSpec {
+                key: "look",
+                title: "Look",
+                description: "Offer the host's fonts, icons, cursors and colour schemes to programs, where the host's files are shown.",
+                ..SHARED
             },
         ],
     },
@@ -290,8 +339,7 @@ const SECTIONS: &[Section] = &[
             key: "host_settings",
             title: "Clock, language and trust",
             description: "Follow the host's time zone, locale, proxies and certificate authorities.",
-            default_on: true,
-            ..BOOLEAN
+            ..SHARED
         }],
     },
 ];
@@ -311,8 +359,9 @@ pub fn find(key: &str) -> Option<&'static OptionSpec> {
         .find(|option| option.key == key)
 }
 
-/// The schema as compact JSON, which is the answer to `GetCreateSchema`. The keys `unavailable` and
-/// `choices` are additions of ours; clients that do not know them ignore them. Each choice has a
+/// The schema as compact JSON, which is the answer to `GetCreateSchema`. The keys `unavailable`,
+/// `changeable` (by `SetOptions`, at any time) and `choices` are additions of ours; clients that do not
+/// know them ignore them. Each choice has a
 /// `value`, `title` and `description`; `defaults` are those that change with it, and `fixed` names
 /// options that it leaves no choice about.
 #[must_use]
@@ -372,6 +421,17 @@ mod tests {
                     none.clone()
                 ),
                 row("isolation", "network", "boolean", json!(true), none.clone()),
+                row("session", "display", "boolean", json!(true), none.clone()),
+                row("session", "sound", "boolean", json!(true), none.clone()),
+                row(
+                    "session",
+                    "session_bus",
+                    "boolean",
+                    json!(true),
+                    none.clone()
+                ),
+                row("session", "agents", "boolean", json!(true), none.clone()),
+                row("session", "look", "boolean", json!(true), none.clone()),
                 row(
                     "dbus",
                     "session_mode",
@@ -423,6 +483,19 @@ mod tests {
                 assert!(!choice[key].as_str().unwrap().is_empty(), "{choice}");
             }
         }
+    }
+
+    #[test]
+    fn what_can_be_changed_later_is_marked() {
+        let schema: Value = serde_json::from_str(&schema_json()).unwrap();
+        for section in schema["sections"].as_array().unwrap() {
+            for option in section["options"].as_array().unwrap() {
+                let spec = find(option["key"].as_str().unwrap()).unwrap();
+                let marked = option["changeable"] == json!(true);
+                assert_eq!(marked, spec.changeable, "{option}");
+            }
+        }
+        assert!(find("display").unwrap().changeable && !find("gpu").unwrap().changeable);
     }
 
     #[test]

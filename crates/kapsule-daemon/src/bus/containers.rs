@@ -3,10 +3,11 @@
 
 //! Containers, beyond what the first interface can say.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use zbus::message::Header;
-use zbus::{OwnedFd, interface};
+use zbus::{OwnedFd, OwnedVariant, interface};
 
 use super::Shared;
 use super::launch::{Launched, Whose};
@@ -51,5 +52,14 @@ impl Containers1 {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
         self.0.restart(&header, Whose::Own, name, force).await
+    }
+
+    async fn set_options(
+        &self,
+        name: String,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Launched> {
+        self.0.set_options(&header, name, options).await
     }
 }

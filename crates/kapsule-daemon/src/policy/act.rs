@@ -11,7 +11,7 @@ use crate::ops::OperationKind;
 pub(crate) enum Act {
     /// Listing and looking at one's own containers, and at the images that one can use.
     SeeContainers,
-    /// Starting, stopping, deleting and setting up one's own containers.
+    /// Starting, stopping, deleting, changing and setting up one's own containers.
     ManageContainers,
     /// Opening sessions in one's own containers.
     EnterContainer,
@@ -50,6 +50,7 @@ impl Act {
             OperationKind::Create => Self::CreateContainer,
             OperationKind::Delete
             | OperationKind::Restart
+            | OperationKind::SetOptions
             | OperationKind::SetupUser
             | OperationKind::Start
             | OperationKind::Stop => Self::ManageContainers,

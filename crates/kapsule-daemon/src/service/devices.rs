@@ -75,6 +75,11 @@ pub(crate) fn new_instance(
             format!("kapsule-hostrun-{}", owner.uid),
             shared(Path::new("/run/user"), Path::new(&inside)),
         );
+        let inside = format!("{}/tmp/.X11-unix", kapsule_proto::paths::HOST);
+        let mut sockets = shared(Path::new("/tmp/.X11-unix"), Path::new(&inside));
+        // A host without X11 has no such folder.
+        sockets.insert("required".to_owned(), "false".to_owned());
+        devices.insert("kapsule-hostx11".to_owned(), sockets);
     }
     if options.isolation == Isolation::Privileged && !options.host_rootfs {
         // Where they are too when the rest of the host's files is seen.
@@ -240,6 +245,7 @@ mod tests {
         let bare = devices(r#"{"host_rootfs":false,"mount_home":false}"#, &[]);
         assert!(!bare.contains_key("hostfs"));
         assert_eq!(bare["kapsule-hostrun-1000"]["source"], "/run/user");
+        assert_eq!(bare["kapsule-hostx11"]["required"], "false");
         assert!(!bare.keys().any(|name| name.starts_with("kapsule-home-")));
     }
 

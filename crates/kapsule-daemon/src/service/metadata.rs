@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kapsule_core::container::Mode;
 use kapsule_core::image::ImageRef;
 use kapsule_core::isolation::Isolation;
-use kapsule_core::options::Options;
+use kapsule_core::options::{OptionValue, Options};
 use kapsule_proto::folder::FolderId;
 
 use crate::users::User;
@@ -32,7 +32,15 @@ const CUSTOM_MOUNTS: &str = "user.kapsule.custom-mounts";
 const GPU: &str = "user.kapsule.gpu";
 /// JSON: the folders that an administrator agreed to share, by their paths on the host.
 const CONSENTED_MOUNTS: &str = "user.kapsule.consented-mounts";
-const HOST_SETTINGS: &str = "user.kapsule.host-settings";
+/// What can be changed at any time, by the option's key and the key here.
+const CHANGEABLE: &[(&str, &str)] = &[
+    ("display", "user.kapsule.display"),
+    ("sound", "user.kapsule.sound"),
+    ("session_bus", "user.kapsule.session-bus"),
+    ("agents", "user.kapsule.agents"),
+    ("look", "user.kapsule.look"),
+    ("host_settings", "user.kapsule.host-settings"),
+];
 const NVIDIA: &str = "user.kapsule.nvidia-drivers";
 
 /// The key that tells that a user is set up inside.
@@ -132,9 +140,21 @@ pub(crate) fn new_instance(
         );
     }
     set(GPU, options.gpu.to_string());
-    set(HOST_SETTINGS, options.host_settings.to_string());
     set(NVIDIA, (options.gpu && options.nvidia_drivers).to_string());
+    config.extend(changeable(options));
     config
+}
+
+/// The part of the configuration that says what can be changed at any time.
+pub(crate) fn changeable(options: &Options) -> Config {
+    let values = options.to_map();
+    CHANGEABLE
+        .iter()
+        .map(|(option, key)| {
+            let on = values.get(*option) == Some(&OptionValue::Boolean(true));
+            ((*key).to_owned(), on.to_string())
+        })
+        .collect()
 }
 
 /// Writes down which folders an administrator agreed to share.
@@ -192,9 +212,20 @@ pub(crate) fn image_description(config: &Config) -> String {
 /// The options, read back.
 pub(crate) fn options(config: &Config) -> Options {
     let is = |key: &str, default: bool| config.get(key).map_or(default, |value| value == "true");
+    let isolation = isolation(config);
+    // Of one made before there was the option, the sealed ones are without.
+    let changeable = |option: &str| {
+        let key = CHANGEABLE.iter().find(|(known, _)| *known == option);
+        key.is_some_and(|(_, key)| is(key, isolation != Isolation::Sealed))
+    };
     Options {
-        isolation: isolation(config),
+        isolation,
         network: is(NETWORK, true),
+        display: changeable("display"),
+        sound: changeable("sound"),
+        session_bus: changeable("session_bus"),
+        agents: changeable("agents"),
+        look: changeable("look"),
         session_mode: is(SESSION_MODE, false),
         dbus_mux: is(DBUS_MUX, false),
         host_rootfs: is(HOST_ROOTFS, false),
@@ -205,8 +236,7 @@ pub(crate) fn options(config: &Config) -> Options {
             .unwrap_or_default(),
         gpu: is(GPU, false),
         nvidia_drivers: is(NVIDIA, false),
-        // Of one made before there was the option.
-        host_settings: is(HOST_SETTINGS, isolation(config) != Isolation::Sealed),
+        host_settings: changeable("host_settings"),
     }
 }
 
@@ -246,7 +276,7 @@ pub(crate) fn is_mapped(config: &Config, uid: u32) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kapsule_core::options::{OptionValue, resolve};
+    use kapsule_core::options::{resolve, schema};
 
     use super::*;
 
@@ -260,6 +290,7 @@ mod tests {
             OptionValue::Array(vec!["~/src".to_owned()]),
         );
         given.insert("mount_home".to_owned(), OptionValue::Boolean(false));
+        given.insert("sound".to_owned(), OptionValue::Boolean(false));
         let options_in = resolve(&given, &BTreeMap::new(), Isolation::Standard).unwrap();
         let config = new_instance(&user, &image, &options_in, HostNetwork::NoneOfItsOwn);
         assert_eq!(options(&config), options_in);
@@ -268,6 +299,19 @@ mod tests {
         assert_eq!(mode(&config), Mode::Default);
         assert_eq!(config["raw.idmap"], "uid 1000 1000\ngid 100 100");
         assert!(!config.contains_key("security.privileged"));
+    }
+
+    #[test]
+    fn what_can_be_changed_is_what_the_schema_says() {
+        let options = schema().iter().flat_map(|section| section.options);
+        let mut keys: Vec<&str> = options
+            .filter(|option| option.changeable)
+            .map(|option| option.key)
+            .collect();
+        let mut known: Vec<&str> = CHANGEABLE.iter().map(|(option, _)| *option).collect();
+        keys.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, keys);
     }
 
     fn config_of(level: Isolation, host_network: HostNetwork) -> Config {

@@ -11,11 +11,13 @@
 //! | [`numbers`] | who is who inside and on the host |
 //! | [`prepare`], [`networks`], [`subid`], [`subnet`] | what a user needs before their first container |
 //! | [`create`], [`hooks`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
+//! | [`change`] | other options for a container that there is |
 //! | [`session`] | ways into a container |
 //! | [`look`] | lists and information |
 //! | [`images`], [`import`], [`image_owners`] | images, and whose they are |
 //! | [`follow`] | waiting for Incus, with progress and cancel |
 
+mod change;
 mod create;
 mod devices;
 mod follow;

@@ -11,7 +11,7 @@ use std::path::Path;
 use kapsule_core::isolation::Isolation;
 use kapsule_core::options::Options;
 use kapsule_proto::paths::{HOST, RESOLV_CONF_FILE, SPEC_FILE};
-use kapsule_proto::spec::{GuestSpec, HostIds, Owner, SPEC_VERSION, Share};
+use kapsule_proto::spec::{GuestSpec, HostIds, Owner, SPEC_VERSION, SessionShares, Share};
 
 use super::numbers;
 use crate::agents::Peer;
@@ -44,6 +44,13 @@ pub(super) fn new(
         session_mode: options.session_mode,
         host_runtime_dir: (options.isolation != Isolation::Sealed)
             .then(|| format!("{HOST}/run/user/{}", user.uid)),
+        session: SessionShares {
+            display: options.display,
+            sound: options.sound,
+            bus: options.session_bus,
+            agents: options.agents,
+            look: options.look,
+        },
         shares,
         isolation: options.isolation.to_string(),
         host_network: options.isolation == Isolation::Privileged,

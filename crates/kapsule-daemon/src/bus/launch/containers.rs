@@ -147,6 +147,29 @@ impl Shared {
         .await
     }
 
+    pub(in crate::bus) async fn set_options(
+        self: &Arc<Self>,
+        header: &Header<'_>,
+        name: String,
+        options: HashMap<String, OwnedVariant>,
+    ) -> Result<Launched> {
+        let asked = Asked::own(OperationKind::SetOptions, &name);
+        self.launch(header, asked, async move |job| {
+            let name: ContainerName = name.parse()?;
+            let options = from_bus(options)?;
+            let owner = users::lookup(job.owner).await?;
+            let changed = job
+                .service()
+                .set_options(&owner, &name, &options, &job.reporter)
+                .await?;
+            if changed == Changed::Yes {
+                job.reporter.containers_changed();
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// # Errors
     /// `AccessDenied` for an identity other than the caller's.
     pub(in crate::bus) async fn setup_user(
