@@ -10,6 +10,7 @@ pub(crate) mod image;
 pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod man;
+mod named;
 pub(crate) mod owner;
 pub(crate) mod remove;
 pub(crate) mod restart;

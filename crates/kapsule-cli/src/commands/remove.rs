@@ -3,16 +3,18 @@
 
 //! `kapsule rm`
 
-use clap_complete::ArgValueCandidates;
 use kapsule_core::name::ContainerName;
 
-use crate::bus::{Bus, run_operation};
-use crate::completion;
+use crate::bus::Bus;
 use crate::error::CommandError;
 use crate::ui;
 
-use super::owner::OwnerFlag;
-use super::{container_names, for_each};
+use super::named::{Containers, Deed};
+
+const DELETE: Deed = Deed {
+    doing: "Deleting",
+    to_do: "delete",
+};
 
 /// Delete containers and everything in them
 ///
@@ -26,42 +28,24 @@ pub(crate) struct Args {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
-    /// Containers to delete
-    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(completion::container_names))]
-    names: Vec<String>,
     #[command(flatten)]
-    owner: OwnerFlag,
+    containers: Containers,
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
-    let names = container_names(&args.names)?;
-    let owner = args.owner.other();
-    if !args.force && !args.yes && ui::is_interactive() && !ui::confirm(&question(&names)) {
+    let asks = !args.force && !args.yes && ui::is_interactive();
+    if asks && !ui::confirm(&question(&args.containers.names()?)) {
         return Err(CommandError::failed(
             "nothing was deleted, as you did not say yes",
         ));
     }
     let manager = bus.manager().await?;
     let admin = bus.admin().await?;
-    for_each(&names, async |name| {
-        ui::heading(&format!("Deleting container: {name}"));
-        let done = match owner {
-            None => {
-                run_operation(bus, async || {
-                    manager.delete_container(name.as_str(), args.force).await
-                })
-                .await
-            }
-            Some(owner) => {
-                run_operation(bus, async || {
-                    admin.delete(owner, name.as_str(), args.force).await
-                })
-                .await
-            }
-        };
-        done.map_err(|error| error.context(format!("cannot delete container '{name}'")))
-    })
-    .await
+    let delete = async |owner: Option<&str>, name: &str| match owner {
+        None => manager.delete_container(name, args.force).await,
+        Some(owner) => admin.delete(owner, name, args.force).await,
+    };
+    args.containers.each(bus, DELETE, delete).await
 }
 
 fn question(names: &[ContainerName]) -> String {
@@ -75,6 +59,7 @@ fn question(names: &[ContainerName]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::container_names;
     use super::*;
 
     #[test]

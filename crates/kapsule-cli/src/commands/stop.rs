@@ -3,15 +3,15 @@
 
 //! `kapsule stop`
 
-use clap_complete::ArgValueCandidates;
-
-use crate::bus::{Bus, run_operation};
-use crate::completion;
+use crate::bus::Bus;
 use crate::error::CommandError;
-use crate::ui;
 
-use super::owner::OwnerFlag;
-use super::{container_names, for_each};
+use super::named::{Containers, Deed};
+
+const STOP: Deed = Deed {
+    doing: "Stopping",
+    to_do: "stop",
+};
 
 /// Stop containers, and everything that runs in them
 #[derive(Debug, clap::Args)]
@@ -19,35 +19,16 @@ pub(crate) struct Args {
     /// Do not ask the container's init: kill everything at once
     #[arg(short, long)]
     force: bool,
-    /// Containers to stop
-    #[arg(required = true, value_name = "NAME", add = ArgValueCandidates::new(completion::container_names))]
-    names: Vec<String>,
     #[command(flatten)]
-    owner: OwnerFlag,
+    containers: Containers,
 }
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
-    let names = container_names(&args.names)?;
-    let owner = args.owner.other();
     let manager = bus.manager().await?;
     let admin = bus.admin().await?;
-    for_each(&names, async |name| {
-        ui::heading(&format!("Stopping container: {name}"));
-        let done = match owner {
-            None => {
-                run_operation(bus, async || {
-                    manager.stop_container(name.as_str(), args.force).await
-                })
-                .await
-            }
-            Some(owner) => {
-                run_operation(bus, async || {
-                    admin.stop(owner, name.as_str(), args.force).await
-                })
-                .await
-            }
-        };
-        done.map_err(|error| error.context(format!("cannot stop container '{name}'")))
-    })
-    .await
+    let stop = async |owner: Option<&str>, name: &str| match owner {
+        None => manager.stop_container(name, args.force).await,
+        Some(owner) => admin.stop(owner, name, args.force).await,
+    };
+    args.containers.each(bus, STOP, stop).await
 }

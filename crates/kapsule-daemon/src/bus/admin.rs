@@ -9,7 +9,7 @@ use std::sync::Arc;
 use zbus::message::Header;
 use zbus::{ObjectPath, OwnedObjectPath, interface};
 
-use super::launch::{Launched, Whose};
+use super::launch::{Change, Launched, Whose};
 use super::look::to_json;
 use super::{Shared, operation};
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +43,8 @@ impl Admin1 {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0.start(&header, whose(&owner).await?, name).await
+        let whose = whose(&owner).await?;
+        self.0.change(&header, whose, name, Change::Start).await
     }
 
     async fn stop(
@@ -53,9 +54,8 @@ impl Admin1 {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0
-            .stop(&header, whose(&owner).await?, name, force)
-            .await
+        let (whose, change) = (whose(&owner).await?, Change::Stop { force });
+        self.0.change(&header, whose, name, change).await
     }
 
     async fn restart(
@@ -65,9 +65,8 @@ impl Admin1 {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0
-            .restart(&header, whose(&owner).await?, name, force)
-            .await
+        let (whose, change) = (whose(&owner).await?, Change::Restart { force });
+        self.0.change(&header, whose, name, change).await
     }
 
     async fn delete(
@@ -77,9 +76,8 @@ impl Admin1 {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0
-            .delete(&header, whose(&owner).await?, name, force)
-            .await
+        let (whose, change) = (whose(&owner).await?, Change::Delete { force });
+        self.0.change(&header, whose, name, change).await
     }
 
     async fn list_operations(

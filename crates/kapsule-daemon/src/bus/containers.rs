@@ -10,7 +10,7 @@ use zbus::message::Header;
 use zbus::{OwnedFd, OwnedVariant, interface};
 
 use super::Shared;
-use super::launch::{Launched, Whose};
+use super::launch::{Change, Launched, Whose};
 use super::look::to_json;
 use crate::agents::SessionUser;
 use crate::error::Result;
@@ -51,7 +51,8 @@ impl Containers1 {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0.restart(&header, Whose::Own, name, force).await
+        let change = Change::Restart { force };
+        self.0.change(&header, Whose::Own, name, change).await
     }
 
     async fn set_options(

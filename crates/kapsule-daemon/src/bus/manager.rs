@@ -15,7 +15,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{OwnedObjectPath, OwnedVariant, interface};
 
 use super::Shared;
-use super::launch::{Launched, Whose};
+use super::launch::{Change, Launched, Whose};
 use super::operation;
 use crate::error::Result;
 
@@ -75,7 +75,8 @@ impl Manager {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0.delete(&header, Whose::Own, name, force).await
+        let change = Change::Delete { force };
+        self.0.change(&header, Whose::Own, name, change).await
     }
 
     async fn start_container(
@@ -83,7 +84,9 @@ impl Manager {
         name: String,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0.start(&header, Whose::Own, name).await
+        self.0
+            .change(&header, Whose::Own, name, Change::Start)
+            .await
     }
 
     async fn stop_container(
@@ -92,7 +95,8 @@ impl Manager {
         force: bool,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0.stop(&header, Whose::Own, name, force).await
+        let change = Change::Stop { force };
+        self.0.change(&header, Whose::Own, name, change).await
     }
 
     async fn refresh_images(

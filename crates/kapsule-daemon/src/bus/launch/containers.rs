@@ -26,6 +26,46 @@ use crate::{config, users};
 /// An identity as a call names it: user and group id, name, home folder.
 pub(in crate::bus) type Identity = (u32, u32, String, String);
 
+/// What is done with a container that is there. By force: without asking its init.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bus) enum Change {
+    Start,
+    Stop { force: bool },
+    Restart { force: bool },
+    Delete { force: bool },
+}
+
+impl Change {
+    fn kind(self) -> OperationKind {
+        match self {
+            Self::Start => OperationKind::Start,
+            Self::Stop { .. } => OperationKind::Stop,
+            Self::Restart { .. } => OperationKind::Restart,
+            Self::Delete { .. } => OperationKind::Delete,
+        }
+    }
+
+    async fn make(self, job: &Job, name: &ContainerName) -> Result<Changed> {
+        let (service, reporter) = (job.service(), &job.reporter);
+        match self {
+            Self::Start => {
+                let owner = users::lookup(job.owner).await?;
+                service.start(&owner, name, reporter).await
+            }
+            Self::Stop { force } => service.stop(job.owner, name, force, reporter).await,
+            Self::Restart { force } => {
+                let owner = users::lookup(job.owner).await?;
+                service.restart(&owner, name, force, reporter).await?;
+                Ok(Changed::Yes)
+            }
+            Self::Delete { force } => {
+                service.delete(job.owner, name, force, reporter).await?;
+                Ok(Changed::Yes)
+            }
+        }
+    }
+}
+
 impl Shared {
     pub(in crate::bus) async fn create(
         self: &Arc<Self>,
@@ -69,79 +109,19 @@ impl Shared {
         .await
     }
 
-    pub(in crate::bus) async fn delete(
+    /// Does something with a container that is there.
+    pub(in crate::bus) async fn change(
         self: &Arc<Self>,
         header: &Header<'_>,
         whose: Whose,
         name: String,
-        force: bool,
+        change: Change,
     ) -> Result<Launched> {
-        let asked = Asked::new(OperationKind::Delete, &name, whose);
+        let asked = Asked::new(change.kind(), &name, whose);
         self.launch(header, asked, async move |job| {
-            job.service()
-                .delete(job.owner, &name.parse()?, force, &job.reporter)
-                .await?;
-            job.reporter.containers_changed();
-            Ok(())
-        })
-        .await
-    }
-
-    pub(in crate::bus) async fn start(
-        self: &Arc<Self>,
-        header: &Header<'_>,
-        whose: Whose,
-        name: String,
-    ) -> Result<Launched> {
-        let asked = Asked::new(OperationKind::Start, &name, whose);
-        self.launch(header, asked, async move |job| {
-            let name: ContainerName = name.parse()?;
-            let owner = users::lookup(job.owner).await?;
-            if job.service().start(&owner, &name, &job.reporter).await? == Changed::Yes {
+            if change.make(&job, &name.parse()?).await? == Changed::Yes {
                 job.reporter.containers_changed();
             }
-            Ok(())
-        })
-        .await
-    }
-
-    pub(in crate::bus) async fn stop(
-        self: &Arc<Self>,
-        header: &Header<'_>,
-        whose: Whose,
-        name: String,
-        force: bool,
-    ) -> Result<Launched> {
-        let asked = Asked::new(OperationKind::Stop, &name, whose);
-        self.launch(header, asked, async move |job| {
-            let name: ContainerName = name.parse()?;
-            let stopped = job
-                .service()
-                .stop(job.owner, &name, force, &job.reporter)
-                .await?;
-            if stopped == Changed::Yes {
-                job.reporter.containers_changed();
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    pub(in crate::bus) async fn restart(
-        self: &Arc<Self>,
-        header: &Header<'_>,
-        whose: Whose,
-        name: String,
-        force: bool,
-    ) -> Result<Launched> {
-        let asked = Asked::new(OperationKind::Restart, &name, whose);
-        self.launch(header, asked, async move |job| {
-            let name: ContainerName = name.parse()?;
-            let owner = users::lookup(job.owner).await?;
-            job.service()
-                .restart(&owner, &name, force, &job.reporter)
-                .await?;
-            job.reporter.containers_changed();
             Ok(())
         })
         .await

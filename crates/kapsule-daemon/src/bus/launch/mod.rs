@@ -16,6 +16,8 @@ use zbus::OwnedObjectPath;
 use zbus::message::Header;
 use zbus::object_server::ResponseDispatchNotifier;
 
+pub(super) use containers::Change;
+
 use super::operation::{self, OperationLog1, OperationObject};
 use super::{Shared, signals};
 use crate::caller::Caller;
