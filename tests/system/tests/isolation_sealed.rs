@@ -130,7 +130,7 @@ fn nothing_of_the_session_is_handed_over() {
         .ok();
     let enter = |container: &str| {
         let line = format!(
-            "cd ~/t-here; export SSH_AUTH_SOCK=/tmp/agent GITHUB_TOKEN=host-secret DISPLAY=:7 \
+            "cd ~/t-here; touch agent; export SSH_AUTH_SOCK=$HOME/t-here/agent GITHUB_TOKEN=host-secret DISPLAY=:7 \
              WAYLAND_DISPLAY=wayland-7 XAUTHORITY=/x MY_OWN=mine TERM=xterm-kitty LANG=C.UTF-8
              kapsule enter {container} -- sh -c 'pwd; env' </dev/null"
         );
@@ -140,7 +140,7 @@ fn nothing_of_the_session_is_handed_over() {
     assert!(inside.errors().is_empty(), "{inside}");
     let inside = inside.ok();
     for outside in [
-        "/tmp/agent",
+        "SSH_AUTH_SOCK=/home",
         "host-secret",
         ":7",
         "wayland-7",
@@ -154,7 +154,7 @@ fn nothing_of_the_session_is_handed_over() {
     // In a standard one they arrive: the configuration says so.
     let standard = enter(common().name).ok();
     for shared in [
-        "/tmp/agent",
+        "SSH_AUTH_SOCK=/home/alice/t-here/agent",
         "host-secret",
         "DISPLAY=:7",
         "MY_OWN=mine",

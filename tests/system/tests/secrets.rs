@@ -39,8 +39,8 @@ fn nobody_wrote_it_down() {
         assert_eq!(holding_secret(who, WRITTEN), none, "found by {}", who.user);
     }
     // The journal may be compressed: ask it.
-    let script = "journalctl --no-pager --boot --output=export > /root/t-journal
-        grep -acF -f /dev/stdin /root/t-journal; rm /root/t-journal";
+    let script = "journalctl --no-pager --boot --output=export > /root/t-journal.$$
+        grep -acF -f /dev/stdin /root/t-journal.$$; rm /root/t-journal.$$";
     let lines = ROOT
         .command(["sh", "-c", script])
         .stdin(format!("{SECRET}\n"))
