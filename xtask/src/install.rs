@@ -51,6 +51,10 @@ const LAYOUT: &[(Source, &str)] = &[
         Program("kapsule-open", Linking::Static),
         "lib/kapsule/guest/kapsule-open",
     ),
+    (
+        Program("kapsule-dbus-mux", Linking::Static),
+        "lib/kapsule/guest/kapsule-dbus-mux",
+    ),
     (File("data/kapsule.conf"), "lib/kapsule/kapsule.conf"),
     (
         Template("data/kapsule-daemon.service.in"),

@@ -43,10 +43,10 @@ impl Programs {
                     &triple,
                 ])
                 .args(["-p", "kapsule-agent", "-p", "kapsule-cli"])
-                .args(["-p", "kapsule-open"])
+                .args(["-p", "kapsule-open", "-p", "kapsule-dbus-mux"])
                 .env("RUSTFLAGS", crt_static),
         )
-        .context("cannot build the agent, the command line and what opens links")?;
+        .context("cannot build the command line and what runs in containers")?;
         stream(cargo().args([
             "build",
             "--quiet",

@@ -131,7 +131,7 @@ fn session(options: &Options) -> Vec<Fact> {
         ),
         (options.sound, "your sound", "can play and record sound"),
         (
-            options.session_bus,
+            options.gives_session_bus(),
             "your session bus",
             "can use your session bus: notifications, opening links, starting programs on the host",
         ),

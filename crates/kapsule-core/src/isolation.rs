@@ -105,6 +105,7 @@ const OF_SEALED: &[Rule] = &[
     Rule::off("display", NO_SESSION),
     Rule::off("sound", NO_SESSION),
     Rule::off("session_bus", NO_SESSION),
+    Rule::off("dbus_mux", NO_SESSION),
     Rule::off("agents", NO_SESSION),
     Rule::off("look", "it sees nothing of the host's files"),
 ];

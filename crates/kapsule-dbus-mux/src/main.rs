@@ -4,7 +4,8 @@
 //! One session bus for the programs of a container, made of two: the host's, where the desktop is,
 //! and the container's own, where its services are.
 //!
-//! Runs on the host as the container's owner, with no more rights than that, for one container.
+//! Runs as the container's owner, with no more rights than that, for one container. The agent inside
+//! starts it there, where both buses can be reached.
 
 mod client;
 mod driver;
@@ -30,7 +31,8 @@ use crate::server::Socket;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where clients connect.
+    /// Where clients connect; "-" for standard input being a socket that listens already. Then it ends
+    /// when there has been no client for a while, and whoever has the socket starts it again.
     #[arg(short, long, value_name = "PATH")]
     listen: PathBuf,
 
@@ -96,7 +98,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
         container: arguments.container_bus.clone(),
         names: Arc::clone(&names),
     });
-    let socket = Socket::listen(&arguments.listen)?;
+    let socket = match arguments.listen.as_os_str() == "-" {
+        true => Socket::from_stdin()?,
+        false => Socket::listen(&arguments.listen)?,
+    };
     tokio::select! {
         () = registry::follow(arguments.container_bus, names) => {}
         () = socket.serve(buses) => {}

@@ -21,16 +21,23 @@ const MAX_CLIENTS: usize = 256;
 /// How long a client may take over saying who it is.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A socket in the file system, removed when it is dropped.
+/// How long nobody may be connected before a multiplexer that was started on demand ends.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Where clients connect.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    path: PathBuf,
+    /// Where it was made, to be removed at the end. Nothing for one that somebody else has made: that
+    /// one goes on listening when this program ends.
+    path: Option<PathBuf>,
     listener: UnixListener,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -54,12 +61,31 @@ impl Socket {
         let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self {
-            path: path.to_owned(),
+            path: Some(path.to_owned()),
             listener,
         })
     }
 
-    /// Takes clients for ever.
+    /// Takes over the one that is standard input.
+    ///
+    /// # Errors
+    /// When that is no socket that listens.
+    pub(crate) fn from_stdin() -> anyhow::Result<Self> {
+        let no_listener = "standard input is not a socket that listens";
+        let stdin = io::stdin();
+        if !rustix::net::sockopt::socket_acceptconn(&stdin).context(no_listener)? {
+            bail!(no_listener);
+        }
+        let own = rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?;
+        let listener = std::os::unix::net::UnixListener::from(own);
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            path: None,
+            listener: UnixListener::from_std(listener)?,
+        })
+    }
+
+    /// Takes clients: for ever, or until there is none any more.
     pub(crate) async fn serve(&self, buses: Arc<Buses>) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
         loop {
@@ -67,9 +93,18 @@ impl Socket {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                 return;
             };
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
+            let accepted = tokio::time::timeout(IDLE, self.listener.accept()).await;
+            let stream = match accepted {
+                Err(_) => {
+                    // One is ours.
+                    let nobody = places.available_permits() + 1 == MAX_CLIENTS;
+                    if self.path.is_none() && nobody {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Ok((stream, _))) => stream,
+                Ok(Err(error)) => {
                     warn!(%error, "cannot take a client");
                     tokio::time::sleep(PAUSE).await;
                     continue;

@@ -20,9 +20,12 @@ pub struct GuestSpec {
     pub container: String,
     /// The user that the container belongs to.
     pub owner: Owner,
-    /// The guest runs its own user manager and session bus.
+    /// Programs use the guest's own user manager and session bus. May change at any time.
     #[serde(default)]
     pub session_mode: bool,
+    /// They see that bus and the host's as one. May change at any time.
+    #[serde(default)]
+    pub dbus_mux: bool,
     /// The host's runtime directory of the owner as seen inside, if it is mounted.
     #[serde(default)]
     pub host_runtime_dir: Option<String>,

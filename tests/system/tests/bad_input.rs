@@ -227,8 +227,11 @@ fn options() {
                 &["2", "nvidia_drivers", "b", "true", "gpu", "b", "false"],
                 &["gpu"],
             ),
-            (&["1", "session_mode", "b", "true"], &["session_mode"]),
-            (&["1", "dbus_mux", "b", "true"], &["cannot be used"]),
+            (&["1", "session_mode", "s", "yes"], &["session_mode"]),
+            (
+                &["2", "dbus_mux", "b", "true", "session_bus", "b", "false"],
+                &["needs 'session_bus'"],
+            ),
         ];
         for (options, needles) in cases {
             let ended = create(options);
@@ -238,9 +241,7 @@ fn options() {
             }
         }
         for (flag, needle) in [
-            ("--session-mode", "session_mode"),
-            ("--dbus-mux", "cannot be used"),
-            ("--nvidia-drivers", "nvidia_drivers"),
+            ("--nvidia-drivers", "cannot be used"),
             ("--nonsense", "--nonsense"),
             ("--gpu=yes", "--gpu"),
         ] {

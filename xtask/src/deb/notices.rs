@@ -25,6 +25,7 @@ pub(super) fn linked_crates() -> Result<Vec<String>> {
         "--format={p} {l}",
         "--package=kapsule-agent",
         "--package=kapsule-open",
+        "--package=kapsule-dbus-mux",
         "--package=kapsule-cli",
         "--package=kapsule-daemon",
     ]))?;

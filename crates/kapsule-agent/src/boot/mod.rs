@@ -354,6 +354,7 @@ mod tests {
                 shell: "/bin/bash".into(),
             },
             session_mode: false,
+            dbus_mux: false,
             host_runtime_dir: None,
             session: SessionShares::default(),
             shares: Vec::new(),

@@ -141,6 +141,7 @@ mod tests {
                 shell: "/bin/sh".into(),
             },
             session_mode: false,
+            dbus_mux: false,
             host_runtime_dir: None,
             session: SessionShares::default(),
             shares: Vec::new(),

@@ -13,7 +13,7 @@ use kapsule_proto::session::Bytes;
 use kapsule_proto::spec::{GuestSpec, SessionShares};
 
 use super::table::Part;
-use super::{LOOK, OPENER};
+use super::{LOOK, OPENER, mux};
 use crate::boot;
 use crate::serve::Environment;
 
@@ -21,6 +21,8 @@ use crate::serve::Environment;
 const DATA_DIRS: &[u8] = b"/usr/local/share:/usr/share";
 /// Where cursors are looked for when nobody says anything else (Xcursor(3)), and then the host's.
 const CURSORS: &[u8] = b"~/.local/share/icons:~/.icons:/usr/share/icons:/usr/share/pixmaps:/.kapsule/host/usr/share/icons";
+
+const BUS: &[u8] = b"DBUS_SESSION_BUS_ADDRESS";
 
 /// What the value of a variable is.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +42,7 @@ const VARIABLES: &[(&[u8], Part, Value)] = &[
     (b"WAYLAND_DISPLAY", Part::Display, Value::WaylandDisplay),
     (b"XAUTHORITY", Part::Display, Value::Path),
     (b"SSH_AUTH_SOCK", Part::Agents, Value::Path),
-    (b"DBUS_SESSION_BUS_ADDRESS", Part::Bus, Value::Address),
+    (BUS, Part::Bus, Value::Address),
 ];
 
 /// Adds to a session's environment what the container is given of the session, and returns what of
@@ -64,7 +66,12 @@ pub(crate) fn given(
     };
     if spec.owner.uid == uid {
         guest.offer(environment, &spec);
-        return guest.translate(sent, spec.session);
+        let mut given = guest.translate(sent, spec.session);
+        if spec.dbus_mux {
+            // The host's alone is what it was not to be.
+            given.retain(|(name, _)| &name[..] != BUS);
+        }
+        return given;
     }
     let display = SessionShares {
         display: spec.session.display,
@@ -103,11 +110,15 @@ impl Guest<'_> {
                 dirs.extend(LOOK.as_bytes());
             }
         }
-        let bus = spec.host_runtime_dir.as_ref().map(|it| format!("{it}/bus"));
-        if let Some(bus) = bus.filter(|it| spec.session.bus && is_socket(&self.at(Path::new(it)))) {
-            let address = format!("unix:path={bus}").into_bytes();
+        let host = spec.host_runtime_dir.as_ref().map(Path::new);
+        let bus = match spec.dbus_mux {
+            true => Some(mux::socket(&self.runtime)),
+            false => host.filter(|_| spec.session.bus).map(|it| it.join("bus")),
+        };
+        if let Some(bus) = bus.filter(|it| is_socket(&self.at(it))) {
+            let address = format!("unix:path={}", bus.display()).into_bytes();
             // Instead of the guest's own one, which the user manager there has set.
-            environment.insert(b"DBUS_SESSION_BUS_ADDRESS".to_vec(), address);
+            environment.insert(BUS.to_vec(), address);
         }
     }
 

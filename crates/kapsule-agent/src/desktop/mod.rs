@@ -12,6 +12,7 @@
 //! | `table` | | which sockets and folders there are, as data |
 //! | `links` | the owner | links to them in the guest's runtime directory and `/tmp/.X11-unix` |
 //! | `watch` | the owner | noticing that the host's have come or gone |
+//! | `mux` | the owner | a bus of two: the container's and the host's |
 //! | `environment` | the owner | variables of sessions |
 //! | `guest` | the guest's root | fonts, icons, `xdg-open`, and no second sound server |
 //!
@@ -20,6 +21,7 @@
 mod environment;
 mod guest;
 mod links;
+mod mux;
 mod table;
 mod watch;
 

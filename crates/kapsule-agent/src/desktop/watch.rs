@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kapsule_proto::paths;
-use kapsule_proto::spec::SessionShares;
+use kapsule_proto::spec::GuestSpec;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::links::{self, Places};
+use super::mux::{self, Mux};
 use super::table::folders;
 use crate::boot;
+use crate::serve::Poller;
 
 /// What comes within this time is one change: a session starts a dozen sockets at once, and podman
 /// makes mounts by the hundred.
@@ -37,6 +39,8 @@ pub(crate) struct Watch {
     /// The kernel's table of mounts, which says that it has changed.
     mounts: OwnedFd,
     uid: u32,
+    /// The bus of two, where the container has one.
+    pub(crate) mux: Mux,
     due: Option<Instant>,
     /// What was complained about last, to say it once.
     problems: Vec<String>,
@@ -50,6 +54,7 @@ impl Watch {
             changes: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
             mounts: mounts.into(),
             uid,
+            mux: Mux::default(),
             due: Some(Instant::now()),
             problems: Vec::new(),
         })
@@ -67,7 +72,7 @@ impl Watch {
 
     /// When [`Self::on_time`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.due
+        self.due.into_iter().chain(self.mux.deadline()).min()
     }
 
     /// A folder has changed.
@@ -88,19 +93,27 @@ impl Watch {
     }
 
     /// Makes the links anew, if it is time.
-    pub(crate) fn on_time(&mut self, now: Instant) {
+    pub(crate) fn on_time(&mut self, now: Instant, poller: &Poller) {
+        self.mux.on_time(now, poller);
         if self.due.is_none_or(|due| due > now) {
             return;
         }
         self.due = None;
-        let Some((shares, places)) = self.places() else {
+        let Some((spec, places)) = self.places() else {
             return;
         };
         // First the watches, so that what changes while the links are made is seen.
         self.watch(&places);
         let mut problems = Vec::new();
         if is_owned(&places.runtime, self.uid) {
-            links::refresh(&places, shares, &mut problems);
+            links::refresh(&places, spec.session, &mut problems);
+            let (own, hosts) = (&places.runtime, &places.host_runtime);
+            if let Err(error) = self.mux.want(spec.dbus_mux, own, hosts, poller) {
+                problems.push(format!(
+                    "cannot make {}: {error}",
+                    mux::socket(own).display()
+                ));
+            }
         } else {
             // It is about to be made, or mounted over.
             self.due = Some(now + FIRST);
@@ -114,16 +127,16 @@ impl Watch {
     }
 
     /// What is given, and where it is; nothing where this is not the owner or nothing is shared.
-    fn places(&self) -> Option<(SessionShares, Places)> {
+    fn places(&self) -> Option<(GuestSpec, Places)> {
         let spec = boot::read_spec().ok()?;
-        let host_runtime = PathBuf::from(spec.host_runtime_dir?);
+        let host_runtime = PathBuf::from(spec.host_runtime_dir.as_ref()?);
         let places = Places {
             runtime: format!("/run/user/{}", self.uid).into(),
             host_runtime,
             x11: "/tmp/.X11-unix".into(),
             host_x11: Path::new(paths::HOST).join("tmp/.X11-unix"),
         };
-        (spec.owner.uid == self.uid).then_some((spec.session, places))
+        (spec.owner.uid == self.uid).then_some((spec, places))
     }
 
     /// A folder that is watched already stays so, one that is new at its path is watched too.

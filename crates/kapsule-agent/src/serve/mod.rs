@@ -38,12 +38,12 @@ use kapsule_proto::registration::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 
 use self::cgroup::Cgroups;
-use self::poller::{Poller, Token};
 use self::registration::{News, Registration};
 use self::session::{Session, Shared};
 use crate::desktop;
 
 pub(crate) use self::environment::Environment;
+pub(crate) use self::poller::{Poller, Token};
 
 /// Most sessions at once.
 const MAX_SESSIONS: usize = 1024;
@@ -119,7 +119,7 @@ impl<'a> Server<'a> {
             let now = Instant::now();
             self.registration.on_time(now, &self.shared.poller);
             if let Some(desktop) = &mut self.desktop {
-                desktop.on_time(now);
+                desktop.on_time(now, &self.shared.poller);
             }
             for session in self.sessions.values_mut() {
                 session.on_time(now, &self.shared);
@@ -150,17 +150,19 @@ impl<'a> Server<'a> {
                     }
                 }
             }
-            Token::Sockets => self.with_desktop(desktop::Watch::on_change),
-            Token::Mounts => self.with_desktop(desktop::Watch::on_mounts),
+            Token::Sockets => self.with_desktop(|it, _| it.on_change()),
+            Token::Mounts => self.with_desktop(|it, _| it.on_mounts()),
+            Token::Bus => self.with_desktop(|it, poller| it.mux.on_client(poller)),
+            Token::Mux => self.with_desktop(|it, poller| it.mux.on_end(poller)),
             Token::Client(id) => self.with(id, Session::on_client),
             Token::Process(id) => self.with(id, Session::on_process),
             Token::Report(id) => self.with(id, Session::on_report),
         }
     }
 
-    fn with_desktop(&mut self, act: impl FnOnce(&mut desktop::Watch)) {
+    fn with_desktop(&mut self, act: impl FnOnce(&mut desktop::Watch, &Poller)) {
         if let Some(desktop) = &mut self.desktop {
-            act(desktop);
+            act(desktop, &self.shared.poller);
         }
     }
 

@@ -21,6 +21,10 @@ pub(crate) enum Token {
     Sockets,
     /// Something was mounted or unmounted.
     Mounts,
+    /// A program wants to connect to the bus of two, and nobody takes it.
+    Bus,
+    /// A D-Bus multiplexer has ended.
+    Mux,
     /// A session's client sent something or went away.
     Client(u64),
     /// A session's process ended.
@@ -36,19 +40,23 @@ impl Token {
             Self::Directory => 1,
             Self::Sockets => 2,
             Self::Mounts => 3,
-            Self::Client(id) => id << 2,
-            Self::Process(id) => id << 2 | 1,
-            Self::Report(id) => id << 2 | 2,
+            Self::Bus => 4,
+            Self::Mux => 5,
+            Self::Client(id) => id << 3,
+            Self::Process(id) => id << 3 | 1,
+            Self::Report(id) => id << 3 | 2,
         }
     }
 
     fn from_number(number: u64) -> Self {
         // Sessions are counted from 1, so that theirs are above these.
-        match (number >> 2, number & 3) {
+        match (number >> 3, number & 7) {
             (0, 0) => Self::Daemon,
             (0, 1) => Self::Directory,
             (0, 2) => Self::Sockets,
-            (0, _) => Self::Mounts,
+            (0, 3) => Self::Mounts,
+            (0, 4) => Self::Bus,
+            (0, _) => Self::Mux,
             (id, 0) => Self::Client(id),
             (id, 1) => Self::Process(id),
             (id, _) => Self::Report(id),
@@ -128,9 +136,11 @@ mod tests {
             Token::Directory,
             Token::Sockets,
             Token::Mounts,
+            Token::Bus,
+            Token::Mux,
             Token::Client(1),
             Token::Process(1),
-            Token::Report(u64::MAX >> 2),
+            Token::Report(u64::MAX >> 3),
         ] {
             assert_eq!(Token::from_number(token.to_number()), token);
         }

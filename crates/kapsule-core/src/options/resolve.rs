@@ -353,8 +353,21 @@ impl Options {
             values.insert(key.clone(), value.clone());
         }
         let changed = Self::of(self.isolation, |key| values.get(key));
+        let own_bus_off = changes.get("session_mode") == Some(&OptionValue::Boolean(false));
+        if own_bus_off && changed.dbus_mux {
+            return Err(OptionsError::Requires {
+                key: "dbus_mux",
+                needs: "session_mode",
+            });
+        }
         changed.check()?;
         Ok(changed)
+    }
+
+    /// Whether programs are given the host's session bus, by itself or together with the container's.
+    #[must_use]
+    pub fn gives_session_bus(&self) -> bool {
+        self.session_bus && (self.dbus_mux || !self.session_mode)
     }
 
     /// The values by key of the schema.
@@ -411,10 +424,10 @@ impl Options {
     }
 
     fn check_requirements(&self) -> Result<(), OptionsError> {
-        if self.dbus_mux && !self.host_rootfs {
+        if self.dbus_mux && !self.session_bus {
             return Err(OptionsError::Requires {
                 key: "dbus_mux",
-                needs: "host_rootfs",
+                needs: "session_bus",
             });
         }
         if self.nvidia_drivers && !self.gpu {
@@ -600,8 +613,8 @@ mod tests {
             ),
             (r#"{"nvidia_drivers":true,"gpu":false}"#, "needs 'gpu'"),
             (
-                r#"{"dbus_mux":true,"host_rootfs":false}"#,
-                "needs 'host_rootfs'",
+                r#"{"dbus_mux":true,"session_bus":false}"#,
+                "needs 'session_bus'",
             ),
             (
                 r#"{"isolation":"privileged","network":false}"#,
@@ -613,8 +626,11 @@ mod tests {
                 r#"{"isolation":true}"#,
                 "option 'isolation' must be of type string",
             ),
-            (r#"{"dbus_mux":true}"#, "cannot be used"),
-            (r#"{"session_mode":true}"#, "cannot be used"),
+            (r#"{"nvidia_drivers":true}"#, "cannot be used"),
+            (
+                r#"{"isolation":"sealed","dbus_mux":true}"#,
+                "'dbus_mux' cannot be used in a sealed container",
+            ),
         ];
         for (caller, text) in cases {
             let error = resolve_json(caller, "{}").unwrap_err().to_string();

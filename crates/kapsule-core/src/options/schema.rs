@@ -267,18 +267,16 @@ const SECTIONS: &[Section] = &[
             OptionSpec {
                 key: "session_mode",
                 title: "Own session bus",
-                description: "Give the container a user manager and session bus of its own instead of the host's.",
-                unavailable: Some(
-                    "this version of Kapsule cannot give a container its own session bus yet",
-                ),
+                description: "Let programs use the container's own user manager and session bus instead of the host's.",
+                changeable: true,
                 ..BOOLEAN
             },
             OptionSpec {
                 key: "dbus_mux",
                 title: "Reach host services from the own bus",
-                description: "Connect the container's own session bus to the services of the host.",
+                description: "Show programs one session bus with the services of the container and of the host.",
                 requires: Some("session_mode"),
-                unavailable: Some("this version of Kapsule has no D-Bus multiplexer yet"),
+                changeable: true,
                 ..BOOLEAN
             },
         ],

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use kapsule_core::container::Mode;
 use kapsule_core::image::ImageRef;
 use kapsule_core::isolation::Isolation;
-use kapsule_core::options::{OptionValue, Options};
+use kapsule_core::options::{OptionValue, Options, find};
 use kapsule_proto::folder::FolderId;
 
 use crate::users::User;
@@ -24,8 +24,6 @@ const OWNER: &str = "user.kapsule.owner";
 const IMAGE: &str = "user.kapsule.image";
 const ISOLATION: &str = "user.kapsule.isolation";
 const NETWORK: &str = "user.kapsule.network";
-const SESSION_MODE: &str = "user.kapsule.session-mode";
-const DBUS_MUX: &str = "user.kapsule.dbus-mux";
 const HOST_ROOTFS: &str = "user.kapsule.host-rootfs";
 const MOUNT_HOME: &str = "user.kapsule.mount-home";
 const CUSTOM_MOUNTS: &str = "user.kapsule.custom-mounts";
@@ -37,6 +35,8 @@ const CHANGEABLE: &[(&str, &str)] = &[
     ("display", "user.kapsule.display"),
     ("sound", "user.kapsule.sound"),
     ("session_bus", "user.kapsule.session-bus"),
+    ("session_mode", "user.kapsule.session-mode"),
+    ("dbus_mux", "user.kapsule.dbus-mux"),
     ("agents", "user.kapsule.agents"),
     ("look", "user.kapsule.look"),
     ("host_settings", "user.kapsule.host-settings"),
@@ -125,12 +125,6 @@ pub(crate) fn new_instance(
     set(STATE, STATE_CREATING.to_owned());
     set(OWNER, owner.uid.to_string());
     set(IMAGE, image.to_string());
-    if options.session_mode {
-        set(SESSION_MODE, "true".to_owned());
-    }
-    if options.dbus_mux {
-        set(DBUS_MUX, "true".to_owned());
-    }
     set(HOST_ROOTFS, options.host_rootfs.to_string());
     set(MOUNT_HOME, options.mount_home.to_string());
     if !options.custom_mounts.is_empty() {
@@ -216,7 +210,8 @@ pub(crate) fn options(config: &Config) -> Options {
     // Of one made before there was the option, the sealed ones are without.
     let changeable = |option: &str| {
         let key = CHANGEABLE.iter().find(|(known, _)| *known == option);
-        key.is_some_and(|(_, key)| is(key, isolation != Isolation::Sealed))
+        let default = find(option).is_some_and(|option| option.default_on);
+        key.is_some_and(|(_, key)| is(key, default && isolation != Isolation::Sealed))
     };
     Options {
         isolation,
@@ -226,8 +221,8 @@ pub(crate) fn options(config: &Config) -> Options {
         session_bus: changeable("session_bus"),
         agents: changeable("agents"),
         look: changeable("look"),
-        session_mode: is(SESSION_MODE, false),
-        dbus_mux: is(DBUS_MUX, false),
+        session_mode: changeable("session_mode"),
+        dbus_mux: changeable("dbus_mux"),
         host_rootfs: is(HOST_ROOTFS, false),
         mount_home: is(MOUNT_HOME, true),
         custom_mounts: config

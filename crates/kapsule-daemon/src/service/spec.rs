@@ -42,12 +42,13 @@ pub(super) fn new(
             shell: user.shell.to_string_lossy().into_owned(),
         },
         session_mode: options.session_mode,
+        dbus_mux: options.dbus_mux,
         host_runtime_dir: (options.isolation != Isolation::Sealed)
             .then(|| format!("{HOST}/run/user/{}", user.uid)),
         session: SessionShares {
             display: options.display,
             sound: options.sound,
-            bus: options.session_bus,
+            bus: options.gives_session_bus(),
             agents: options.agents,
             look: options.look,
         },

@@ -8,6 +8,7 @@
 mod agents;
 mod bus;
 mod display;
+mod mux;
 mod options;
 mod relogin;
 mod sound;
