@@ -14,6 +14,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use kapsule_proto::ports::FromInside;
 use kapsule_proto::session::{
     Channel, ChannelError, FromAgent, MAX_DESCRIPTORS, Received, ToAgentSession,
 };
@@ -37,6 +38,8 @@ fuzz_target!(|bytes: &[u8]| {
     let pieces = usize::from(how >> 4) + 1;
     if how & 1 == 0 {
         exchange::<FromAgent>(stream, descriptors, pieces);
+        // The other thing that is read from inside in this form.
+        exchange::<FromInside>(stream, descriptors, pieces);
     } else {
         exchange::<ToAgentSession>(stream, descriptors, pieces);
     }

@@ -61,6 +61,19 @@ const LAYOUT: &[(Source, &str)] = &[
         "lib/systemd/system/kapsule-daemon.service",
     ),
     (
+        Program("kapsule-ports", Linking::Dynamic),
+        "lib/kapsule/kapsule-ports",
+    ),
+    (
+        Template("data/kapsule-ports.service.in"),
+        "lib/systemd/user/kapsule-ports.service",
+    ),
+    // With every session. `systemctl --user mask` keeps it out of one's own.
+    (
+        Link("../kapsule-ports.service"),
+        "lib/systemd/user/default.target.wants/kapsule-ports.service",
+    ),
+    (
         File("data/50-kapsule.preset"),
         "lib/systemd/system-preset/50-kapsule.preset",
     ),

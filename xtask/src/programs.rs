@@ -54,8 +54,10 @@ impl Programs {
             profile,
             "-p",
             "kapsule-daemon",
+            "-p",
+            "kapsule-ports",
         ]))
-        .context("cannot build the daemon")?;
+        .context("cannot build the services")?;
         let folder = if profile == "dev" { "debug" } else { profile };
         Ok(Self {
             dynamic: dirs::target().join(folder),

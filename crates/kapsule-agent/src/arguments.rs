@@ -16,6 +16,7 @@ usage: kapsule-agent boot
        kapsule-agent set-up
        kapsule-agent supervise
        kapsule-agent follow
+       kapsule-agent ports
        kapsule-agent serve [--context user-manager|plain] [--socket PATH] [--as-owner]
                            [--detach]
        kapsule-agent version";
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     SetUp,
     Supervise,
     Follow,
+    Ports,
     Serve(Options),
     Version,
 }
@@ -40,6 +42,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         Some("set-up") => Command::SetUp,
         Some("supervise") => Command::Supervise,
         Some("follow") => Command::Follow,
+        Some("ports") => Command::Ports,
         Some("serve") => return serve(arguments).map(Command::Serve),
         Some("version" | "--version") => Command::Version,
         _ => return Err(format!("unknown command {command:?}")),

@@ -12,6 +12,7 @@
 //! | `set-up` | the guest's root | the first half of that, in a process that may fail |
 //! | `supervise` | the guest's root | keeps `serve` running where there is no systemd ([`supervise`]) |
 //! | `follow` | the guest's root | makes the host's clock, language, trust and look the guest's ([`follow`], [`desktop`]) |
+//! | `ports` | the container's owner | offers what listens inside to the host's localhost ([`ports`]) |
 //! | `serve` | the container's owner | starts the owner's sessions ([`serve`]) |
 
 mod account_file;
@@ -21,6 +22,7 @@ mod cgroup;
 mod desktop;
 mod files;
 mod follow;
+mod ports;
 mod serve;
 mod spawn;
 mod supervise;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Ok(Command::SetUp) => boot::set_up(),
         Ok(Command::Supervise) => supervise::supervise(),
         Ok(Command::Follow) => follow::follow(),
+        Ok(Command::Ports) => ports::ports(),
         Ok(Command::Serve(options)) if options.detach => supervise::detach(&options),
         Ok(Command::Serve(options)) => {
             let error = serve::serve(&options);

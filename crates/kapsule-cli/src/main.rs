@@ -10,6 +10,7 @@
 //! | [`option_flags`] | the flags of `create`, made from the schema of options |
 //! | [`environment`] | which variables of the host a session gets |
 //! | [`session`] | the relay between the terminal and a container |
+//! | [`localhost`] | which ports of containers are on the host's localhost |
 //! | [`bus`] | the way to the daemon: connection, operations, errors |
 //! | [`ui`] | what is printed, and how |
 //! | [`error`], [`exit`] | failures, and the exit status that they become |
@@ -21,6 +22,7 @@ mod completion;
 mod environment;
 mod error;
 mod exit;
+mod localhost;
 mod option_flags;
 mod session;
 mod ui;

@@ -52,6 +52,9 @@ pub struct ContainerSummary {
     /// How far it is kept apart from the host.
     #[serde(default)]
     pub isolation: Isolation,
+    /// What listens inside is to be on the host's localhost.
+    #[serde(default)]
+    pub ports: bool,
 }
 
 impl ContainerSummary {

@@ -26,6 +26,8 @@ pub enum Topic {
     Session,
     /// The network.
     Network,
+    /// What listens inside.
+    Ports,
     /// Graphics and other devices.
     Devices,
     /// Who the container's root is.
@@ -58,8 +60,9 @@ pub fn describe(options: &Options, folders: &[Mount]) -> Vec<Fact> {
     let mut facts = vec![home(options), files(options)];
     facts.extend(folders.iter().map(folder));
     facts.extend(session(options));
+    facts.push(network(level, options.network));
+    facts.extend(ports(level, options.ports));
     facts.extend([
-        network(level, options.network),
         devices(level, options.gpu),
         root(level),
         nesting(level),
@@ -175,6 +178,23 @@ fn network(level: Isolation, on: bool) -> Fact {
     fact(Topic::Network, on || level == Isolation::Privileged, text)
 }
 
+/// Nothing where it goes without saying.
+fn ports(level: Isolation, on: bool) -> Option<Fact> {
+    match (level, on) {
+        (Isolation::Standard, true) => Some(fact(
+            Topic::Ports,
+            true,
+            "can be reached by programs on this computer, at the ports of localhost that it listens on",
+        )),
+        (Isolation::Standard, false) => Some(fact(
+            Topic::Ports,
+            false,
+            "cannot listen on ports of your localhost",
+        )),
+        (Isolation::Privileged | Isolation::Sealed, _) => None,
+    }
+}
+
 fn devices(level: Isolation, gpu: bool) -> Fact {
     match (level, gpu) {
         (Isolation::Privileged, _) => fact(Topic::Devices, true, "can use the host's devices"),
@@ -243,12 +263,12 @@ mod tests {
 
     #[test]
     fn a_standard_container() {
-        use Topic::{Devices, Files, Home, Kernel, Network, Session};
+        use Topic::{Devices, Files, Home, Kernel, Network, Ports, Session};
         let (open, text) = told("{}");
         assert_eq!(
             open,
             [
-                Home, Files, Session, Session, Session, Session, Network, Devices, Kernel
+                Home, Files, Session, Session, Session, Session, Network, Ports, Devices, Kernel
             ]
         );
         for line in [
@@ -263,7 +283,7 @@ mod tests {
         }
         assert!(!text.contains("is not given"), "{text}");
         let (open, text) = told(
-            r#"{"mount_home":false,"host_rootfs":false,"gpu":false,"network":false,
+            r#"{"mount_home":false,"host_rootfs":false,"gpu":false,"network":false,"ports":false,
                 "display":false,"sound":false,"session_bus":false,"agents":false}"#,
         );
         assert_eq!(open, [Session, Kernel]);
@@ -273,6 +293,7 @@ mod tests {
             "has no network",
             "cannot use the host's devices",
             "is not given your display, your sound, your session bus, your agents, though",
+            "cannot listen on ports of your localhost",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

@@ -56,8 +56,10 @@ impl Isolation {
                 ("agents", false),
                 ("look", false),
                 ("host_settings", false),
+                ("ports", false),
             ],
-            Self::Standard | Self::Privileged => &[],
+            Self::Privileged => &[("ports", false)],
+            Self::Standard => &[],
         }
     }
 
@@ -90,11 +92,14 @@ pub struct Rule {
     pub reason: &'static str,
 }
 
-const OF_PRIVILEGED: &[Rule] = &[Rule {
-    key: "network",
-    must_be: true,
-    reason: "it shares the host's network, which cannot be switched off for it",
-}];
+const OF_PRIVILEGED: &[Rule] = &[
+    Rule {
+        key: "network",
+        must_be: true,
+        reason: "it shares the host's network, which cannot be switched off for it",
+    },
+    Rule::off("ports", "it shares the host's network, and so its ports"),
+];
 
 const NO_SESSION: &str = "it has no part in the owner's session";
 
@@ -108,6 +113,7 @@ const OF_SEALED: &[Rule] = &[
     Rule::off("dbus_mux", NO_SESSION),
     Rule::off("agents", NO_SESSION),
     Rule::off("look", "it sees nothing of the host's files"),
+    Rule::off("ports", "nothing on the host connects to it"),
 ];
 
 impl Rule {

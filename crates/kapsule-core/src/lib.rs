@@ -12,6 +12,7 @@
 //! | [`isolation`] | how far a container is kept apart from the host |
 //! | [`exposure`] | what a container can see and do, in plain sentences |
 //! | [`container`] | what is told about a container: status, mode, what it sees of the host |
+//! | [`ports`] | which ports of containers are on the host's localhost |
 
 pub mod container;
 pub mod exposure;
@@ -19,6 +20,7 @@ pub mod image;
 pub mod isolation;
 pub mod name;
 pub mod options;
+pub mod ports;
 pub mod settings;
 
 /// The version of Kapsule, from the workspace.

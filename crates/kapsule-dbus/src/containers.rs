@@ -25,6 +25,11 @@ pub trait Containers1 {
     #[zbus(allow_interactive_auth)]
     fn open_session(&self, name: &str, as_root: bool) -> zbus::Result<(String, OwnedFd, String)>;
 
+    /// The owner's agent in a container has come, or gone: sessions can be opened at once, or cannot.
+    /// Sent to the owner's connections that have called the service, whoever started the container.
+    #[zbus(signal)]
+    fn agent_changed(&self, name: &str, present: bool) -> zbus::Result<()>;
+
     /// Everything about one container: `ContainerInfo` as JSON.
     #[zbus(allow_interactive_auth)]
     fn get_info(&self, name: &str) -> zbus::Result<String>;

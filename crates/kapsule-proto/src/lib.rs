@@ -9,6 +9,7 @@
 //! | [`folder`] | daemon → agent | which folder a path in the spec means |
 //! | [`registration`] | agent ↔ daemon | one `SOCK_SEQPACKET` connection per agent |
 //! | [`session`] | client ↔ agent | one stream socket pair per session, made by the daemon |
+//! | [`ports`] | `kapsule-ports` ↔ agent | a socket pair that a session of its own has as standard input |
 //! | [`paths`] | all | where these things stand inside a container |
 //!
 //! Everything that comes from inside a container is hostile until checked: its root can replace
@@ -17,6 +18,7 @@
 pub mod folder;
 pub mod host;
 pub mod paths;
+pub mod ports;
 pub mod registration;
 pub mod session;
 pub mod spec;

@@ -57,6 +57,7 @@ const CONTAINERS_MEMBERS: &[Member] = &[
     ("method", "OpenSession", "sb", "shs"),
     ("method", "Restart", "sb", "o"),
     ("method", "SetOptions", "sa{sv}", "o"),
+    ("signal", "AgentChanged", "sb", ""),
 ];
 
 fn members(path: &str, interface: &str) -> Vec<(String, String, String, String)> {
@@ -275,6 +276,7 @@ fn the_schema_of_options() {
     let expected = [
         "isolation/isolation string \"standard\" null null",
         "isolation/network boolean true null null",
+        "isolation/ports boolean true null null",
         "session/display boolean true null null",
         "session/sound boolean true null null",
         "session/session_bus boolean true null null",

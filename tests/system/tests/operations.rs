@@ -93,7 +93,11 @@ fn a_create_that_succeeds() {
         "{success} {changed} {properties} {completed}"
     );
     let after = messages[completed + 1..].iter().filter(|message| {
-        of(message) && message.interface() == OPERATION && !message.member().is_empty()
+        // Others of her connections get their own, one after the other.
+        of(message)
+            && message.interface() == OPERATION
+            && !message.member().is_empty()
+            && message.destination() == messages[completed].destination()
     });
     assert_eq!(after.count(), 0, "something came after Completed");
 

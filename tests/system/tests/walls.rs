@@ -156,7 +156,7 @@ fn the_daemon_has_no_network_and_no_devices() {
         .ok();
     assert_eq!(interfaces.trim(), "lo");
     // It sees which ranges and addresses the host uses.
-    for table in ["route", "fib_trie"] {
+    for table in ["route", "fib_trie", "igmp"] {
         let seen = ROOT
             .sh(&format!("cat /proc/{pid}/root/run/kapsule/{table}"))
             .ok();

@@ -142,7 +142,7 @@ fn write_control_folder(folder: &Path, control: &str, sums: &str) -> Result<()> 
     Ok(())
 }
 
-/// The packages with the libraries that the daemon is linked with; nothing else is linked with any.
+/// The packages with the libraries that the services are linked with; nothing else is linked with any.
 fn shared_libraries(root: &Path, work: &Path) -> Result<String> {
     // dpkg-shlibdeps wants to be in an unpacked source package.
     fs::create_dir(work.join("debian"))?;
@@ -150,6 +150,7 @@ fn shared_libraries(root: &Path, work: &Path) -> Result<String> {
     let said = output(
         cmd("dpkg-shlibdeps", ["-O"])
             .arg(root.join("usr/lib/kapsule/kapsule-daemon"))
+            .arg(root.join("usr/lib/kapsule/kapsule-ports"))
             .current_dir(work),
     )?;
     let depends = said.trim().strip_prefix("shlibs:Depends=");

@@ -28,6 +28,7 @@ pub(super) fn linked_crates() -> Result<Vec<String>> {
         "--package=kapsule-dbus-mux",
         "--package=kapsule-cli",
         "--package=kapsule-daemon",
+        "--package=kapsule-ports",
     ]))?;
     // Our own are shown with their path, in parentheses.
     let foreign = lines

@@ -93,7 +93,19 @@ fn tell_the_host() -> Result<()> {
     run(&mut inside(
         "root",
         &["systemctl", "stop", "kapsule-daemon.service"],
-    )?)
+    )?)?;
+    // As if they had logged in again.
+    for user in ["alice", "bob"] {
+        run(&mut inside(
+            user,
+            &["systemctl", "--user", "daemon-reload"],
+        )?)?;
+        run(&mut inside(
+            user,
+            &["systemctl", "--user", "restart", "kapsule-ports.service"],
+        )?)?;
+    }
+    Ok(())
 }
 
 /// A command in the host, for capturing what it says.

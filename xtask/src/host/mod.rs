@@ -71,7 +71,10 @@ fn prepare_root(root: &Path) -> Result<()> {
     )
     .arg(files.join("."))
     .arg(root))?;
-    fs::write(root.join("etc/resolv.conf"), network::resolv_conf()?)
+    // The distribution's is a link to what systemd-resolved writes; here it is resolved that reads it.
+    let resolv_conf = root.join("etc/resolv.conf");
+    let _ = fs::remove_file(&resolv_conf);
+    fs::write(resolv_conf, network::resolv_conf()?)
         .context("cannot write the host's resolv.conf")?;
     boot::install_exec_server(root)
 }

@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 
 use clap_complete::ArgValueCandidates;
 use kapsule_core::container::{AgentState, ContainerInfo};
+use kapsule_core::ports::ContainerPorts;
 use serde_json::Value;
 
 use crate::bus::Bus;
 use crate::completion;
 use crate::error::{CommandError, ErrorKind};
+use crate::localhost;
 use crate::ui;
 
 use super::container_name;
@@ -44,10 +46,17 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
                 .await?
         }
     };
+    // Another user's are in that user's session.
+    let ports = match args.owner.other() {
+        None => localhost::ports_of(name.as_str()),
+        Some(_) => ContainerPorts::default(),
+    };
     if args.json {
-        return ui::json(&parse::<Value>(&answer)?);
+        let mut info: Value = parse(&answer)?;
+        info["localhost"] = serde_json::to_value(&ports).unwrap_or_default();
+        return ui::json(&info);
     }
-    ui::data(&render(&parse(&answer)?))
+    ui::data(&render(&parse(&answer)?, &ports))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> {
@@ -58,10 +67,10 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> 
     })
 }
 
-fn render(info: &ContainerInfo) -> String {
+fn render(info: &ContainerInfo, ports: &ContainerPorts) -> String {
     let mut text = ui::styled(ui::HEADING, info.summary.name.as_str());
     text.push('\n');
-    for (label, value) in facts(info) {
+    for (label, value) in facts(info, ports) {
         // A String takes everything.
         let _ = writeln!(text, "  {label:10}  {}", ui::escape(&value));
     }
@@ -76,7 +85,7 @@ fn render(info: &ContainerInfo) -> String {
     text
 }
 
-fn facts(info: &ContainerInfo) -> Vec<(&'static str, String)> {
+fn facts(info: &ContainerInfo, ports: &ContainerPorts) -> Vec<(&'static str, String)> {
     let summary = &info.summary;
     let mut facts = vec![("Status", summary.status.clone())];
     let image = match (summary.image.as_str(), info.image_reference.as_str()) {
@@ -93,6 +102,7 @@ fn facts(info: &ContainerInfo) -> Vec<(&'static str, String)> {
     fact("Created", Some(ui::date(&summary.created)));
     fact("Isolation", Some(summary.isolation.to_string()));
     fact("Addresses", Some(info.addresses.join(", ")));
+    fact("Ports", Some(ports.to_words()));
     fact("Processes", info.processes.map(|count| count.to_string()));
     fact("Memory", info.memory_bytes.map(ui::size));
     fact("Disk", info.disk_bytes.map(ui::size));
@@ -124,15 +134,22 @@ mod tests {
         "addresses":["10.77.0.5"],"processes":23,"memory_bytes":120000000,"disk_bytes":null,"agent":"user-manager"
     }"#;
 
+    fn ports() -> ContainerPorts {
+        let ports = r#"{"offered":[8080],"left_out":[{"port":80,"reason":"low"}]}"#;
+        serde_json::from_str(ports).unwrap()
+    }
+
     #[test]
     fn tells_in_words() {
-        let text = anstream::adapter::strip_str(&render(&parse(ANSWER).unwrap())).to_string();
+        let text =
+            anstream::adapter::strip_str(&render(&parse(ANSWER).unwrap(), &ports())).to_string();
         for line in [
             "dev\n",
             "  Status      Running\n",
             "  Image       Debian 13 (local:debian)\n",
             "  Created     2026-11-22\n",
             "  Addresses   10.77.0.5\n",
+            "  Ports       8080 on localhost, not 80 (below 1024)\n",
             "  Memory      120.0 MB\n",
             "  Isolation   privileged\n",
             "What it can see and do\n",
@@ -149,6 +166,10 @@ mod tests {
         let mut info: ContainerInfo = parse(ANSWER).unwrap();
         info.summary.status = "Stopped".to_owned();
         info.agent = AgentState::Absent;
-        assert!(!render(&info).contains("Sessions"));
+        let text = render(&info, &ContainerPorts::default());
+        assert!(
+            !text.contains("Sessions") && !text.contains("Ports"),
+            "{text}"
+        );
     }
 }

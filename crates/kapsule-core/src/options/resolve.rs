@@ -28,6 +28,8 @@ pub struct Options {
     pub agents: bool,
     /// The host's fonts, icons and the like are usable.
     pub look: bool,
+    /// What listens inside can be reached at the host's localhost.
+    pub ports: bool,
     /// The container has a session bus of its own.
     pub session_mode: bool,
     /// The own session bus reaches the host's services.
@@ -313,6 +315,7 @@ impl Options {
             session_bus: boolean("session_bus"),
             agents: boolean("agents"),
             look: boolean("look"),
+            ports: boolean("ports"),
             // The multiplexer implies the own bus.
             session_mode: boolean("session_mode") || dbus_mux,
             dbus_mux,
@@ -385,6 +388,7 @@ impl Options {
             ("session_bus", boolean(self.session_bus)),
             ("agents", boolean(self.agents)),
             ("look", boolean(self.look)),
+            ("ports", boolean(self.ports)),
             ("session_mode", boolean(self.session_mode)),
             ("dbus_mux", boolean(self.dbus_mux)),
             ("host_rootfs", boolean(self.host_rootfs)),

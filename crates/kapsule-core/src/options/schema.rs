@@ -222,6 +222,12 @@ const SECTIONS: &[Section] = &[
                 default_on: true,
                 ..BOOLEAN
             },
+            OptionSpec {
+                key: "ports",
+                title: "Ports on localhost",
+                description: "Let what listens on a TCP port inside be reached at the host's localhost.",
+                ..SHARED
+            },
         ],
     },
     Section {
@@ -419,6 +425,7 @@ mod tests {
                     none.clone()
                 ),
                 row("isolation", "network", "boolean", json!(true), none.clone()),
+                row("isolation", "ports", "boolean", json!(true), none.clone()),
                 row("session", "display", "boolean", json!(true), none.clone()),
                 row("session", "sound", "boolean", json!(true), none.clone()),
                 row(
@@ -474,7 +481,7 @@ mod tests {
         assert_eq!(choices[0]["value"], "standard");
         assert_eq!(choices[0]["fixed"], json!([]));
         assert_eq!(choices[1]["defaults"]["mount_home"], json!(false));
-        assert_eq!(choices[2]["fixed"], json!(["network"]));
+        assert_eq!(choices[2]["fixed"], json!(["network", "ports"]));
         assert!(choices[3]["unavailable"].is_string());
         for choice in choices {
             for key in ["title", "description"] {

@@ -17,7 +17,7 @@ use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 use tracing::{debug, warn};
 
 use super::registered::Registered;
-use super::{SessionUser, Slot, Slots};
+use super::{News, SessionUser, Slot, Slots};
 use crate::container_id::ContainerId;
 
 /// How long an agent may take for its first packet.
@@ -63,6 +63,7 @@ pub(super) async fn serve(
     owner: u32,
     mut listener: UnixSeqpacketListener,
     slots: Arc<Slots>,
+    news: Arc<News>,
 ) {
     loop {
         match listener.accept().await {
@@ -70,7 +71,9 @@ pub(super) async fn serve(
             Ok(socket) => match register(owner, &slots, socket).await {
                 Ok((user, agent)) => {
                     debug!(container = %id, ?user, "agent registered");
-                    take(slots.of(user), Arc::new(agent));
+                    let told =
+                        (user == SessionUser::Owner).then(|| (Arc::clone(&news), id.clone()));
+                    take(slots.of(user), Arc::new(agent), told);
                 }
                 Err(reason) => debug!(container = %id, reason, "registration refused"),
             },
@@ -122,8 +125,14 @@ async fn hello(socket: &UnixSeqpacket) -> Result<Context, &'static str> {
 
 /// Makes the agent the container's, until it is gone or replaced. A replaced one is dropped at
 /// once, so that a guest cannot use up the daemon's descriptors by registering again and again.
-fn take(slot: &Arc<Slot>, agent: Arc<Registered>) {
+fn take(slot: &Arc<Slot>, agent: Arc<Registered>, told: Option<(Arc<News>, ContainerId)>) {
     slot.send_replace(Some(Arc::clone(&agent)));
+    let tell = move || {
+        if let Some((news, id)) = &told {
+            news.note(id);
+        }
+    };
+    tell();
     let mut changes = slot.subscribe();
     let slot = Arc::downgrade(slot);
     tokio::spawn(async move {
@@ -144,6 +153,7 @@ fn take(slot: &Arc<Slot>, agent: Arc<Registered>) {
                 }
                 mine
             });
+            tell();
         }
     });
 }

@@ -9,6 +9,7 @@
 //! packet from an agent and takes no descriptor from it.
 
 mod listener;
+mod news;
 mod registered;
 mod underway;
 
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use news::News;
 use registered::Registered;
 use underway::Underway;
 
@@ -36,6 +38,7 @@ type Slot = watch::Sender<Option<Arc<Registered>>>;
 #[derive(Default)]
 pub(crate) struct Agents {
     entries: Mutex<HashMap<ContainerId, Entry>>,
+    news: Arc<News>,
     underway: Underway,
 }
 
@@ -134,7 +137,8 @@ impl Agents {
             ))
         })?;
         let slots = Arc::new(Slots::default());
-        let work = listener::serve(id.clone(), peer.uid, socket, Arc::clone(&slots));
+        let news = Arc::clone(&self.news);
+        let work = listener::serve(id.clone(), peer.uid, socket, Arc::clone(&slots), news);
         let entry = Entry {
             peer,
             slots,
@@ -163,6 +167,11 @@ impl Agents {
 
     fn current(&self, id: &ContainerId, user: SessionUser) -> Option<Arc<Registered>> {
         self.entries().get(id)?.slots.of(user).borrow().clone()
+    }
+
+    /// Which owners' agents have come or gone.
+    pub(crate) fn news(&self) -> Arc<News> {
+        Arc::clone(&self.news)
     }
 
     /// Whether a session of the owner's could be opened at once.

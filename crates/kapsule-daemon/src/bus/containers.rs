@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
 use zbus::{OwnedFd, OwnedVariant, interface};
 
 use super::Shared;
@@ -36,6 +37,14 @@ impl Containers1 {
         let (name, session, isolation) = self.0.session(&header, &name, user).await?;
         Ok((name, session, isolation.to_string()))
     }
+
+    /// Sent by [`super::signals`], to those whom it concerns.
+    #[zbus(signal)]
+    async fn agent_changed(
+        emitter: &SignalEmitter<'_>,
+        name: &str,
+        present: bool,
+    ) -> zbus::Result<()>;
 
     async fn get_info(&self, name: String, #[zbus(header)] header: Header<'_>) -> Result<String> {
         to_json(&self.0.info(&header, Whose::Own, &name).await?)

@@ -27,6 +27,7 @@ mod manager;
 mod object_manager;
 mod operation;
 mod options;
+mod resolver;
 mod signals;
 
 use std::sync::Arc;
@@ -84,6 +85,7 @@ pub(crate) async fn serve(
             tracing::warn!(%error, "polkit's changes cannot be followed: it is asked each time");
         }
     });
+    let resolver = Arc::new(resolver::Resolver::new(connection, &service));
     let shared = Arc::new(Shared {
         connection: connection.clone(),
         callers,
@@ -106,6 +108,15 @@ pub(crate) async fn serve(
     server
         .at(root, object_manager::ObjectManager(Arc::clone(&shared)))
         .await?;
+    tokio::spawn(signals::tell_about_agents(
+        Arc::clone(&shared),
+        Arc::clone(&resolver),
+    ));
+    tokio::spawn(async move {
+        if let Err(error) = resolver.follow().await {
+            tracing::warn!(%error, "systemd-resolved cannot be followed");
+        }
+    });
     tokio::spawn(signals::emit_all(shared, events));
     Ok(())
 }

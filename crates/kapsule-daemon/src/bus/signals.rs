@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use zbus::wire::DynamicType;
@@ -12,9 +13,11 @@ use zbus::{ObjectPath, Variant};
 
 use super::Shared;
 use super::operation::{self, INTERFACE, LOG_INTERFACE, OperationLog1, OperationObject};
+use super::resolver::Resolver;
 use crate::ops::{Event, Happening, Operation, Status};
 
 const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
+const CONTAINERS: &str = "org.kde.kapsule.Containers1";
 const MANAGER: &str = "org.kde.kapsule.Manager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
@@ -168,13 +171,45 @@ impl Sender<'_> {
         member: &str,
         body: &B,
     ) {
-        for listener in self.shared.callers.listeners(user) {
-            let connection = &self.shared.connection;
-            let sent =
-                connection.emit_signal(Some(listener.as_ref()), path, interface, member, body);
-            if let Err(error) = sent.await {
-                tracing::debug!(%error, member, "a signal was not sent");
-            }
+        send_to(self.shared, user, path, interface, member, body).await;
+    }
+}
+
+/// Sends a signal to those of a user's connections that have called the daemon.
+async fn send_to<B: serde::Serialize + DynamicType>(
+    shared: &Shared,
+    user: u32,
+    path: &ObjectPath<'_>,
+    interface: &str,
+    member: &str,
+    body: &B,
+) {
+    for listener in shared.callers.listeners(user) {
+        let sent =
+            shared
+                .connection
+                .emit_signal(Some(listener.as_ref()), path, interface, member, body);
+        if let Err(error) = sent.await {
+            tracing::debug!(%error, member, "a signal was not sent");
         }
+    }
+}
+
+/// How soon after one change of agents the next is told. What is inside decides how often they come and
+/// go.
+const AGENTS_PAUSE: Duration = Duration::from_millis(500);
+
+/// Tells owners when an agent of theirs has come or gone, for ever.
+pub(super) async fn tell_about_agents(shared: Arc<Shared>, resolver: Arc<Resolver>) {
+    let news = shared.service.agents_news();
+    let root = ObjectPath::from_static_str_unchecked(kapsule_dbus::ROOT_PATH);
+    loop {
+        for id in news.next().await {
+            let body = (id.name.as_str(), shared.service.has_agent(&id));
+            send_to(&shared, id.owner, &root, CONTAINERS, "AgentChanged", &body).await;
+        }
+        // The container may be the first on its bridge.
+        resolver.tell().await;
+        tokio::time::sleep(AGENTS_PAUSE).await;
     }
 }

@@ -134,6 +134,7 @@ fn summary(instance: &incus::Instance, name: &ContainerName) -> ContainerSummary
             .unwrap_or_default(),
         mode: metadata::mode(&instance.config),
         isolation: metadata::isolation(&instance.config),
+        ports: metadata::options(&instance.config).ports,
     }
 }
 

@@ -40,6 +40,7 @@ const CHANGEABLE: &[(&str, &str)] = &[
     ("agents", "user.kapsule.agents"),
     ("look", "user.kapsule.look"),
     ("host_settings", "user.kapsule.host-settings"),
+    ("ports", "user.kapsule.ports"),
 ];
 const NVIDIA: &str = "user.kapsule.nvidia-drivers";
 
@@ -221,6 +222,8 @@ pub(crate) fn options(config: &Config) -> Options {
         session_bus: changeable("session_bus"),
         agents: changeable("agents"),
         look: changeable("look"),
+        // One that has the host's network never has this.
+        ports: isolation == Isolation::Standard && changeable("ports"),
         session_mode: changeable("session_mode"),
         dbus_mux: changeable("dbus_mux"),
         host_rootfs: is(HOST_ROOTFS, false),

@@ -9,7 +9,7 @@
 //! | [`place`] | where a container stands: project, network, folders |
 //! | [`metadata`], [`devices`], [`spec`] | what a container consists of, as data |
 //! | [`numbers`] | who is who inside and on the host |
-//! | [`prepare`], [`networks`], [`subid`], [`subnet`] | what a user needs before their first container |
+//! | [`prepare`], [`networks`], [`bridge_names`], [`subid`], [`subnet`] | what a user needs before their first container |
 //! | [`create`], [`hooks`], [`lifecycle`], [`recover`] | making, starting, stopping, deleting; tidying up |
 //! | [`change`] | other options for a container that there is |
 //! | [`session`] | ways into a container |
@@ -17,6 +17,7 @@
 //! | [`images`], [`import`], [`image_owners`] | images, and whose they are |
 //! | [`follow`] | waiting for Incus, with progress and cancel |
 
+mod bridge_names;
 mod change;
 mod create;
 mod devices;
@@ -45,9 +46,12 @@ mod subnet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(crate) use bridge_names::NamedBridge;
 pub(crate) use create::CreateRequest;
+pub(crate) use host_net::interface_index;
 use host_settings::HostFollower;
 pub(crate) use import::ImportSource;
+use kapsule_core::container::AgentState;
 use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::Options;
@@ -56,7 +60,7 @@ use locks::Locks;
 pub(crate) use mounts::Consent;
 use place::Folders;
 
-use crate::agents::Agents;
+use crate::agents::{Agents, News};
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::users::User;
@@ -94,6 +98,16 @@ impl Service {
             host: HostFollower::default(),
             preparing: tokio::sync::Mutex::new(()),
         })
+    }
+
+    /// Whose agents have come or gone.
+    pub(crate) fn agents_news(&self) -> Arc<News> {
+        self.agents.news()
+    }
+
+    /// Whether a session could be opened at once.
+    pub(crate) fn has_agent(&self, id: &ContainerId) -> bool {
+        self.agents.state(id) != AgentState::Absent
     }
 
     /// Keeps containers at the host's clock, language and trust, for ever.

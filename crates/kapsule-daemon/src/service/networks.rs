@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use incus::{NetworkAcl, NetworkAclRule, NetworkPost};
+use incus::{NetworkAcl, NetworkAclRule, NetworkPost, NetworkPut};
 use kapsule_core::isolation::Isolation;
 use kapsule_core::options::Options;
 use kapsule_core::settings::Settings;
@@ -23,7 +23,7 @@ use kapsule_core::settings::Settings;
 use super::place::{network_name, sealed_network_name};
 use super::prepare::already_is_fine;
 use super::subnet::{self, Subnet};
-use super::{Service, host_net, incus_error};
+use super::{Service, bridge_names, host_net, incus_error};
 use crate::error::{Error, Result};
 use crate::ops::Reporter;
 use crate::users::User;
@@ -99,7 +99,10 @@ impl Service {
         }
         let networks = self.incus.networks().await.map_err(incus_error)?;
         if networks.iter().any(|network| network.name == name) {
-            return Ok(());
+            return match sealed {
+                true => Ok(()),
+                false => self.ensure_names(&name, owner, reporter).await,
+            };
         }
         let address = free_subnet(settings, &networks)?;
         let uid = owner.uid.to_string();
@@ -114,11 +117,15 @@ impl Service {
             config.push(("security.acls", ACCESS_LIST));
             description = format!("Sealed {description}");
         }
+        let mut config = owned(config);
+        if !sealed {
+            bridge_names::add(&mut config, owner);
+        }
         let post = NetworkPost {
             name: name.clone(),
             kind: "bridge".to_owned(),
             description,
-            config: owned(config),
+            config,
         };
         already_is_fine(self.incus.create_network(&post).await)
             .map_err(|error| error.context(format!("cannot make the network '{name}'")))?;
@@ -126,6 +133,34 @@ impl Service {
         self.changed(
             reporter,
             [format!("Made the network '{name}' ({address}, NAT{walls})")],
+        );
+        Ok(())
+    }
+
+    /// Sees to it that a bridge of before knows names. Incus starts its dnsmasq anew for it.
+    async fn ensure_names(&self, name: &str, owner: &User, reporter: &Reporter) -> Result<()> {
+        let network = self.incus.network(name).await.map_err(incus_error)?;
+        let mut config = network.config.clone();
+        if !bridge_names::add(&mut config, owner) {
+            return Ok(());
+        }
+        let put = NetworkPut {
+            description: network.description.clone(),
+            config,
+        };
+        self.incus
+            .update_network(
+                name,
+                &put,
+                Some(network.etag.as_str()).filter(|etag| !etag.is_empty()),
+            )
+            .await
+            .map_err(incus_error)?;
+        self.changed(
+            reporter,
+            [format!(
+                "Made names of containers known in the network '{name}'"
+            )],
         );
         Ok(())
     }
