@@ -24,6 +24,8 @@ pub enum Topic {
     Folder,
     /// The owner's session: display, sound, buses, agents.
     Session,
+    /// What is as on the host: look, clock, language, trust.
+    Settings,
     /// The network.
     Network,
     /// What listens inside.
@@ -60,6 +62,7 @@ pub fn describe(options: &Options, folders: &[Mount]) -> Vec<Fact> {
     let mut facts = vec![home(options), files(options)];
     facts.extend(folders.iter().map(folder));
     facts.extend(session(options));
+    facts.extend(settings(options));
     facts.push(network(level, options.network));
     facts.extend(ports(level, options.ports));
     facts.extend([
@@ -162,6 +165,24 @@ fn session(options: &Options) -> Vec<Fact> {
         facts.push(fact(Topic::Session, true, &text));
     }
     facts
+}
+
+/// Where they are on; a container of its own look and clock is nothing to tell about.
+fn settings(options: &Options) -> Vec<Fact> {
+    [
+        (
+            options.look && options.host_rootfs,
+            "has the host's fonts, icons and themes",
+        ),
+        (
+            options.host_settings,
+            "follows the host's clock, language, proxies and trusted authorities",
+        ),
+    ]
+    .into_iter()
+    .filter(|(on, _)| *on)
+    .map(|(_, text)| fact(Topic::Settings, false, text))
+    .collect()
 }
 
 fn network(level: Isolation, on: bool) -> Fact {
@@ -276,6 +297,8 @@ mod tests {
             "can see the host's files, under /.kapsule/host, with your own rights",
             "can show windows on your display",
             "can use your ssh-agent and gpg-agent",
+            "has the host's fonts, icons and themes",
+            "follows the host's clock, language",
             "its root is nobody on the host",
             "can run Podman and Docker",
         ] {
@@ -322,6 +345,7 @@ mod tests {
     #[test]
     fn a_sealed_container() {
         let (open, text) = told(r#"{"isolation":"sealed"}"#);
+        assert!(!text.contains("fonts") && !text.contains("clock"), "{text}");
         assert_eq!(open, [Topic::Network, Topic::Kernel]);
         for line in [
             "cannot see your home folder",

@@ -34,12 +34,21 @@ pub(super) struct Session {
 /// Writes the cookie of the display for containers, and returns the path of its file. Nothing where
 /// there is none: then the server may do without, or be none of this machine's.
 pub(super) fn for_container(session: &Session) -> Option<PathBuf> {
-    let number = number(&session.display)?;
     let text = read(&session.file).ok()?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let cookie = choose(&parse(&text)?, host.trim().as_bytes(), number)?;
+    let (number, cookie) = cookie(&session.display, &text, host.trim().as_bytes())?;
     let name = format!("xauthority-{}", std::str::from_utf8(number).ok()?);
     write(&session.runtime, &name, &wild(number, cookie)).ok()
+}
+
+/// The number of a display, and its cookie in the text of a file, on a machine of this name.
+pub(crate) fn cookie<'a>(
+    display: &'a [u8],
+    text: &'a [u8],
+    host: &[u8],
+) -> Option<(&'a [u8], &'a [u8])> {
+    let number = number(display)?;
+    Some((number, choose(&parse(text)?, host, number)?))
 }
 
 /// The number of a display of this machine: `:0`, `:0.1`, `unix:0`.
@@ -119,7 +128,7 @@ fn choose<'a>(entries: &[Entry<'a>], host: &[u8], number: &[u8]) -> Option<&'a [
 }
 
 /// A file with one entry, for whatever the host is called.
-fn wild(number: &[u8], cookie: &[u8]) -> Vec<u8> {
+pub(crate) fn wild(number: &[u8], cookie: &[u8]) -> Vec<u8> {
     let mut text = FAMILY_WILD.to_be_bytes().to_vec();
     for field in [&b""[..], number, COOKIE, cookie] {
         let length = u16::try_from(field.len()).unwrap_or(0);
