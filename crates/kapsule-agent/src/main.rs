@@ -11,7 +11,7 @@
 //! | `boot` | pid 1, the guest's root | sets up the owner's account and becomes the guest's init ([`boot`]) |
 //! | `set-up` | the guest's root | the first half of that, in a process that may fail |
 //! | `supervise` | the guest's root | keeps `serve` running where there is no systemd ([`supervise`]) |
-//! | `follow` | the guest's root | makes the host's clock, language, trust and look the guest's ([`follow`], [`desktop`]) |
+//! | `follow` | the guest's root | makes the host's clock, language, trust, look and media the guest's ([`follow`], [`desktop`], [`media`]) |
 //! | `ports` | the container's owner | offers what listens inside to the host's localhost ([`ports`]) |
 //! | `serve` | the container's owner | starts the owner's sessions ([`serve`]) |
 
@@ -22,6 +22,7 @@ mod cgroup;
 mod desktop;
 mod files;
 mod follow;
+mod media;
 mod ports;
 mod serve;
 mod spawn;

@@ -10,6 +10,7 @@ mod bus_methods;
 mod desktop;
 mod enter;
 mod failures;
+mod file_systems;
 mod guests;
 mod host_settings;
 mod hostile;

@@ -29,7 +29,7 @@ use kapsule_proto::host::{HOST_VERSION, HostSettings};
 use kapsule_proto::paths;
 use rustix::fs::inotify;
 
-use crate::{boot, desktop, files};
+use crate::{boot, desktop, files, media};
 
 /// Certificates are the most of it.
 const MAX_SETTINGS: u64 = 4 * 1024 * 1024;
@@ -49,6 +49,12 @@ pub(crate) fn follow() -> ExitCode {
     let mut last = None;
     // Done at boot.
     let mut last_spec = boot::read_spec().ok();
+    if let Some(spec) = &last_spec
+        && Path::new(paths::HOST).join("mnt").exists()
+    {
+        let owner = spec.owner.name.clone();
+        std::thread::spawn(move || media::keep(&owner));
+    }
     loop {
         match boot::read_spec() {
             Ok(spec) if last_spec.as_ref() != Some(&spec) => {
