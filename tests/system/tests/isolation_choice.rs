@@ -268,7 +268,7 @@ fn a_name_can_be_used_again_at_another_level() {
     let look = "ls -A /.kapsule; id -u";
     for (isolation, seen) in [
         ("sealed", "bin\nrun\n1000"),
-        ("standard", "bin\nhost\nrun\n1000"),
+        ("standard", "bin\nhost\nrun\nshare\n1000"),
         ("sealed", "bin\nrun\n1000"),
     ] {
         let args = ["--image", &image, "--isolation", isolation];
