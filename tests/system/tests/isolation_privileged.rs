@@ -114,7 +114,7 @@ fn with_consent_it_is_a_part_of_the_host() {
         has_the_hosts_network_and_devices(other);
         assert_eq!(host_itself(), before, "{} changed the host", other.name);
     }
-    assert_eq!(narrow.sh("ls /.kapsule/host"), "dev\nrun");
+    assert_eq!(narrow.sh("ls /.kapsule/host"), "dev\nrun\ntmp");
 
     // Some remount everything when they stop.
     for each in others.iter().chain([&container]) {
