@@ -243,13 +243,13 @@ const SECTIONS: &[Section] = &[
             OptionSpec {
                 key: "sound",
                 title: "Sound",
-                description: "Let programs play and record sound, and share the screen (PipeWire and PulseAudio).",
+                description: "Let programs play and record sound (PipeWire and PulseAudio).",
                 ..SHARED
             },
             OptionSpec {
                 key: "session_bus",
                 title: "Session bus",
-                description: "Let programs use the session bus of the host: notifications, portals, and opening links there.",
+                description: "Let programs use the session bus of the host: notifications, keyrings, and opening links there.",
                 ..SHARED
             },
             OptionSpec {
