@@ -128,6 +128,6 @@ async fn take(stream: UnixStream, buses: Arc<Buses>) -> anyhow::Result<()> {
     if peer != own {
         bail!("user {peer} is not {own}");
     }
-    client::serve(stream.into_std()?, buses).await?;
+    client::serve(stream, buses).await?;
     Ok(())
 }

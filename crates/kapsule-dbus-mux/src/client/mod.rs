@@ -12,18 +12,20 @@
 //! own.
 
 mod down;
+mod socket;
 mod up;
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, watch};
 use zbus::connection::{self, AuthMechanism};
 use zbus::{Connection, Guid};
 
+use self::socket::ClientSocket;
 use crate::names::Names;
 
 /// Messages that may wait in one direction. A client that does not read stops only itself.
@@ -79,7 +81,7 @@ struct Waiting {
 /// # Errors
 /// When the connection cannot be made, or breaks.
 pub(crate) async fn serve(stream: UnixStream, buses: Arc<Buses>) -> zbus::Result<()> {
-    let from_client = connection::Builder::unix_stream(stream)
+    let from_client = connection::Builder::socket(ClientSocket(stream))
         .server(Guid::generate())
         .p2p()
         // The claimed user has to be the one whom the kernel names.
