@@ -4,10 +4,17 @@
 //! The options of a container: one [`schema()`], from which D-Bus, the command line and settings
 //! dialogs take what there is, and the rules between the values ([`resolve()`]).
 
+mod container;
+mod error;
+mod image_defaults;
 mod resolve;
 mod schema;
+mod sections;
 mod value;
 
-pub use resolve::{Options, OptionsError, ParsedDefaults, level, parse_image_defaults, resolve};
+pub use container::Options;
+pub use error::OptionsError;
+pub use image_defaults::{ParsedDefaults, parse_image_defaults};
+pub use resolve::{level, resolve};
 pub use schema::{Choice, OptionSpec, OptionType, Section, VERSION, find, schema, schema_json};
 pub use value::OptionValue;

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: 2026 Kapsule contributors
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//! Why options are refused.
+
+use super::schema;
+use crate::isolation::{Isolation, LevelError};
+
+/// Why options were refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// Keys that the schema does not have.
+    #[error("unknown options: {}; known options: {}", .0.join(", "), known_keys().join(", "))]
+    Unknown(Vec<String>),
+    /// A value of another type than the schema's.
+    #[error("option '{key}' must be of type {expected}, but {source_name} gives type {found}")]
+    WrongType {
+        /// The option.
+        key: String,
+        /// The schema's type.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+        /// Who gave it: the caller or the image.
+        source_name: &'static str,
+    },
+    /// An element of an array that is not a text.
+    #[error("element {index} of option '{key}' must be a string")]
+    WrongElement {
+        /// The option.
+        key: String,
+        /// Its place, counted from 0.
+        index: usize,
+    },
+    /// An option that needs another one.
+    #[error(
+        "option '{key}' needs '{needs}', which is off: leave '{key}' out or switch '{needs}' on"
+    )]
+    Requires {
+        /// The option that is on.
+        key: &'static str,
+        /// The option that is off.
+        needs: &'static str,
+    },
+    /// A level of isolation that there is not.
+    #[error("{who} asks for what cannot be: {error}")]
+    Level {
+        /// Who gave it.
+        who: &'static str,
+        /// What is wrong with it.
+        error: LevelError,
+    },
+    /// An option that the level of isolation leaves no choice about.
+    #[error(
+        "option '{key}' cannot be {} in a {level} container: {reason}. Leave it out, or choose \
+         another isolation", if *.must_be { "off" } else { "used" }
+    )]
+    AgainstLevel {
+        /// The option.
+        key: &'static str,
+        /// The level.
+        level: Isolation,
+        /// What the option has to be.
+        must_be: bool,
+        /// Why.
+        reason: &'static str,
+    },
+    /// An option that only the making of a container decides.
+    #[error(
+        "option '{key}' is decided when a container is made, and stays as it is. Make another one \
+         with it: 'kapsule create NAME' has the same options"
+    )]
+    Fixed {
+        /// The option.
+        key: &'static str,
+    },
+    /// An option that this version does not have yet.
+    #[error("option '{key}' cannot be used: {reason}")]
+    Unavailable {
+        /// The option.
+        key: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+pub(super) fn known_keys() -> Vec<&'static str> {
+    schema()
+        .iter()
+        .flat_map(|section| section.options)
+        .map(|option| option.key)
+        .collect()
+}
