@@ -4,6 +4,7 @@
 //! `host status`.
 
 use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,10 +51,14 @@ pub(crate) fn show(json: bool) -> Result<ExitCode> {
         disk_used: disk.map(|disk| disk.blocks() * 512),
         root: Some(place.root()).filter(|root| root.exists()),
     };
-    if json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
-    } else {
-        print_for_people(&status);
+    let text = match json {
+        true => serde_json::to_string_pretty(&status)?,
+        false => for_people(&status),
+    };
+    match writeln!(std::io::stdout(), "{text}") {
+        // Whoever asked has read enough, such as `head -n1`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
     }
     Ok(if status.running {
         ExitCode::SUCCESS
@@ -62,20 +67,22 @@ pub(crate) fn show(json: bool) -> Result<ExitCode> {
     })
 }
 
-fn print_for_people(status: &Status) {
-    match (&status.system, status.leader) {
-        (Some(system), Some(leader)) => println!("host      {system}, process {leader}"),
-        _ => println!("host      down; start it with `cargo xtask host up`"),
-    }
-    match (&status.disk, status.disk_used) {
+fn for_people(status: &Status) -> String {
+    let mut lines = vec![match (&status.system, status.leader) {
+        (Some(system), Some(leader)) => format!("host      {system}, process {leader}"),
+        _ => "host      down; start it with `cargo xtask host up`".to_owned(),
+    }];
+    lines.push(match (&status.disk, status.disk_used) {
         (Some(disk), Some(used)) => {
-            println!("disk      {}, {} MB used", disk.display(), used / 1_000_000)
+            let megabytes = used / 1_000_000;
+            format!("disk      {}, {megabytes} MB used", disk.display())
         }
-        _ => println!("disk      none yet"),
-    }
+        _ => "disk      none yet".to_owned(),
+    });
     for (name, path) in [("files", &status.root), ("incus", &status.incus_socket)] {
         if let Some(path) = path {
-            println!("{name:<9} {}", path.display());
+            lines.push(format!("{name:<9} {}", path.display()));
         }
     }
+    lines.join("\n")
 }
