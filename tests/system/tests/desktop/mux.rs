@@ -69,6 +69,12 @@ fn both_buses_are_one() {
             != 0
     });
 
+    // Nobody but the owner is let in, the container's root neither, who could open the socket.
+    let others = "sudo busctl --address=unix:path=/run/user/1000/kapsule-bus --list";
+    let refused = inside(&container, "", others);
+    assert!(!refused.all().contains(HOSTS), "{refused}");
+    refused.failed();
+
     // The container's own bus has nothing of the host's.
     let own =
         "DBUS_SESSION_BUS_ADDRESS=unix:path=$XDG_RUNTIME_DIR/bus; export DBUS_SESSION_BUS_ADDRESS";

@@ -18,7 +18,7 @@
 //! | S11 callers are told by process numbers | [`access::s11_who_calls_is_who_connected`] |
 //! | S12 images are fetched unchecked | [`files::s12_images_come_over_https_only`]. What is fetched is checked by Incus against the server's index, which is not signed: signatures wait for the issue about the supply of images |
 //! | S13 every instance of Incus is touched | [`access::s13_other_instances_are_left_alone`] |
-//! | S14 the bus multiplexer believes a user number, and logs messages | [`leaks::s14_the_journal_tells_no_content`]. The multiplexer is not part of what is installed yet: who may use it is a test of the issue that brings it |
+//! | S14 the bus multiplexer believes a user number, and logs messages | [`leaks::s14_the_journal_tells_no_content`]; that nobody but the owner is let in by the multiplexer is in `desktop::mux`, and what it believes in its own tests |
 //!
 //! Beyond these: [`abuse`] has what one user can do to the service's time and memory, [`fuzz`] calls
 //! everything at random, and `mounts.rs`, `hostile.rs` and `hostile_guest.rs` beside this folder have
