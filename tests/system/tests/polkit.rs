@@ -89,7 +89,7 @@ fn everyday_things_need_no_password_wherever_one_is() {
 
 #[test]
 fn what_is_dangerous_is_refused_where_nobody_can_be_asked() {
-    let Some(host) = shared() else { return };
+    let Some(host) = alone() else { return };
     let name = common().name;
     host.unchanged(|| {
         for script in [

@@ -26,6 +26,9 @@ const BOOT_LIMIT: Duration = Duration::from_secs(30);
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often to see whether a container that does not answer is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long Incus may still be clearing away what is left of a container that ended by itself. A start
+/// in that time loses its mounts to it and fails; the next one succeeds.
+const CLEARED: Duration = Duration::from_secs(1);
 
 impl Service {
     /// Starts a container; does nothing to one that runs.
@@ -64,17 +67,33 @@ impl Service {
         } else {
             StateChange::start()
         };
-        let project = self.project(id.owner);
-        let operation = project
-            .change_state(id.name.as_str(), &change)
-            .await
-            .map_err(incus_error)?;
-        follow(operation, reporter, "Starting")
-            .await
-            .map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
+        let mut started = self.begin(id, &change, reporter).await;
+        if started
+            .as_ref()
+            .is_err_and(|error| error.kind == ErrorKind::Failed)
+        {
+            tokio::time::sleep(CLEARED).await;
+            started = self.begin(id, &change, reporter).await;
+        }
+        started.map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
         self.await_agent(id, BOOT_LIMIT, reporter).await?;
         reporter.success(format!("Container '{}' is running", id.name));
         Ok(Changed::Yes)
+    }
+
+    async fn begin(
+        &self,
+        id: &ContainerId,
+        change: &StateChange,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let operation = self
+            .project(id.owner)
+            .change_state(id.name.as_str(), change)
+            .await
+            .map_err(incus_error)?;
+        follow(operation, reporter, "Starting").await?;
+        Ok(())
     }
 
     /// Waits until sessions can be opened in a container that was just started. That they cannot
