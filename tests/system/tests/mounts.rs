@@ -45,7 +45,8 @@ impl Race {
 
     /// What a container shows there; nothing when it does not run.
     fn seen(&self, name: &str) -> String {
-        let cat = format!("cat {}/whose", self.mount());
+        // Incus may lose what a program writes that ends at once.
+        let cat = format!("cat {}/whose; sleep 0.3", self.mount());
         let said = ROOT.run([
             "incus",
             "exec",

@@ -27,8 +27,10 @@ const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often to see whether a container that does not answer is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How long Incus may still be clearing away what is left of a container that ended by itself. A start
-/// in that time loses its mounts to it and fails; the next one succeeds.
+/// in that time loses its mounts to it, or is told that the container runs; a later one succeeds.
 const CLEARED: Duration = Duration::from_secs(1);
+/// How often a start that failed is tried again.
+const ATTEMPTS: usize = 2;
 
 impl Service {
     /// Starts a container; does nothing to one that runs.
@@ -68,12 +70,17 @@ impl Service {
             StateChange::start()
         };
         let mut started = self.begin(id, &change, reporter).await;
-        if started
-            .as_ref()
-            .is_err_and(|error| error.kind == ErrorKind::Failed)
-        {
+        for _ in 0..ATTEMPTS {
+            if !matches!(&started, Err(error) if error.kind == ErrorKind::Failed) {
+                break;
+            }
             tokio::time::sleep(CLEARED).await;
-            started = self.begin(id, &change, reporter).await;
+            // Incus may have been wrong about it.
+            let runs = self.instance(id).await?.is_running();
+            started = match runs {
+                true => Ok(()),
+                false => self.begin(id, &change, reporter).await,
+            };
         }
         started.map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
         self.await_agent(id, BOOT_LIMIT, reporter).await?;
