@@ -3,7 +3,7 @@
 
 //! Starting, stopping and deleting.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use incus::StateChange;
 use kapsule_core::isolation::Isolation;
@@ -26,11 +26,17 @@ const BOOT_LIMIT: Duration = Duration::from_secs(30);
 const KILL_LIMIT: Duration = Duration::from_secs(20);
 /// How often to see whether a container that does not answer is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How long Incus may still be clearing away what is left of a container that ended by itself. A start
-/// in that time loses its mounts to it, or is told that the container runs; a later one succeeds.
-const CLEARED: Duration = Duration::from_secs(1);
-/// How often a start that failed is tried again.
-const ATTEMPTS: usize = 2;
+/// How long Incus may still be clearing away what is left of a container that ended by itself, as one
+/// does that must not boot. A start in that time loses its mounts to it.
+const CLEARED: Duration = Duration::from_secs(2);
+/// And where the machine is busy.
+const CLEARED_AT_MOST: Duration = Duration::from_secs(20);
+
+/// How much of that time is left, for one that was started a moment ago and does not run.
+fn still_cleared_away(instance: &incus::Instance) -> Option<Duration> {
+    let since = SystemTime::from(instance.last_used_at?).elapsed().ok()?;
+    CLEARED.checked_sub(since)
+}
 
 impl Service {
     /// Starts a container; does nothing to one that runs.
@@ -69,23 +75,41 @@ impl Service {
         } else {
             StateChange::start()
         };
-        let mut started = self.begin(id, &change, reporter).await;
-        for _ in 0..ATTEMPTS {
-            if !matches!(&started, Err(error) if error.kind == ErrorKind::Failed) {
-                break;
-            }
-            tokio::time::sleep(CLEARED).await;
-            // Incus may have been wrong about it.
-            let runs = self.instance(id).await?.is_running();
-            started = match runs {
-                true => Ok(()),
-                false => self.begin(id, &change, reporter).await,
-            };
+        if let Some(left) = still_cleared_away(&instance) {
+            tokio::time::sleep(left).await;
         }
+        let started = self.begin(id, &change, reporter).await;
+        let started = match started {
+            Err(error) if error.kind == ErrorKind::Failed => {
+                self.begin_again(id, &change, reporter).await
+            }
+            other => other,
+        };
         started.map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
         self.await_agent(id, BOOT_LIMIT, reporter).await?;
         reporter.success(format!("Container '{}' is running", id.name));
         Ok(Changed::Yes)
+    }
+
+    /// As [`begin`](Self::begin), after that has failed: once Incus has cleared away what is left.
+    async fn begin_again(
+        &self,
+        id: &ContainerId,
+        change: &StateChange,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + CLEARED_AT_MOST;
+        loop {
+            tokio::time::sleep(CLEARED).await;
+            // What failed may show as running until it is.
+            let runs = self.instance(id).await?.is_running();
+            if !runs || tokio::time::Instant::now() >= deadline {
+                return self.begin(id, change, reporter).await;
+            }
+            if self.agents.wait(id, SessionUser::Owner, CLEARED).await {
+                return Ok(());
+            }
+        }
     }
 
     async fn begin(
