@@ -102,7 +102,7 @@ impl Options {
     ///
     /// # Errors
     /// [`OptionsError::Fixed`] for one that is to become another and that only the making of a container
-    /// decides; else as [`resolve`].
+    /// decides; else as [`resolve`](super::resolve()).
     pub fn change(&self, changes: &BTreeMap<String, OptionValue>) -> Result<Self, OptionsError> {
         check_known(changes)?;
         check_types(changes, REQUEST)?;
