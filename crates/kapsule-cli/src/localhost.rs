@@ -4,13 +4,11 @@
 //! Which ports of the user's containers are on localhost: as `kapsule-ports` has written it down.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use kapsule_core::ports::{AllPorts, ContainerPorts, FILE};
-use rustix::fs::OFlags;
+use kapsule_core::settings::files::open_regular;
 
 /// As many containers as nobody has take less.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -23,16 +21,8 @@ pub(crate) fn ports_of(container: &str) -> ContainerPorts {
 }
 
 fn read(folder: &OsStr) -> Option<AllPorts> {
-    // What is no file is not waited for: programs in containers can write there, too.
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(Path::new(folder).join(FILE))
-        .ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    // Programs in containers can write there, too: what is no file is not waited for.
+    let file = open_regular(&Path::new(folder).join(FILE), MAX_FILE).ok()?;
     let mut text = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()

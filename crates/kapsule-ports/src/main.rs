@@ -38,11 +38,6 @@ mod waiting;
 
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// Two for each connection, and some.
-const OPEN_FILES: u64 = 4096;
-
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
         if argument == "--version" {
@@ -55,7 +50,6 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -73,20 +67,5 @@ fn main() -> ExitCode {
             eprintln!("kapsule-ports: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit
-        .maximum
-        .map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
-    if limit.current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit {
-            current: Some(wanted),
-            maximum: limit.maximum,
-        };
-        // With fewer, there are fewer connections.
-        let _ = setrlimit(Resource::Nofile, raised);
     }
 }

@@ -227,15 +227,8 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
+    use super::super::ALL;
     use super::*;
-
-    const ALL: SessionShares = SessionShares {
-        display: true,
-        sound: true,
-        bus: true,
-        agents: true,
-        look: true,
-    };
 
     fn socket(root: &Path, path: &str) {
         let path = root.join(path.trim_start_matches('/'));

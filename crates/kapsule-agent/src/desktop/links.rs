@@ -137,15 +137,8 @@ fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
 mod tests {
     use std::os::unix::net::UnixListener;
 
+    use super::super::ALL;
     use super::*;
-
-    const ALL: SessionShares = SessionShares {
-        display: true,
-        sound: true,
-        bus: true,
-        agents: true,
-        look: true,
-    };
 
     struct Fixture {
         _dir: tempfile::TempDir,

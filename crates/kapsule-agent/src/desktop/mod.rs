@@ -33,3 +33,13 @@ pub(crate) use watch::Watch;
 pub(crate) const OPENER: &str = "/.kapsule/bin/kapsule-open";
 /// Folders of the host's look, in the place of a folder of `XDG_DATA_DIRS`.
 pub(crate) const LOOK: &str = "/.kapsule/share";
+
+/// What a container is given when nothing is switched off.
+#[cfg(test)]
+const ALL: kapsule_proto::spec::SessionShares = kapsule_proto::spec::SessionShares {
+    display: true,
+    sound: true,
+    bus: true,
+    agents: true,
+    look: true,
+};

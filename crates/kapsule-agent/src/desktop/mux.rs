@@ -171,24 +171,37 @@ impl Mux {
 impl Front {
     fn start(&self, poller: &Poller) -> io::Result<Running> {
         let bus = |runtime: &Path| format!("unix:path={}/bus", runtime.display());
-        let own = self.socket.with_file_name("");
-        let child = Command::new(PROGRAM)
+        let own = self.socket.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut child = Command::new(PROGRAM)
             .args(["--listen", "-", "--log-level", "warn"])
-            .args(["--container-bus", &bus(&own)])
+            .args(["--container-bus", &bus(own)])
             .args(["--host-bus", &bus(&self.host_runtime)])
             .stdin(OwnedFd::from(self.listener.try_clone()?))
             .stdout(Stdio::null())
             .spawn()?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
-        let process = pidfd_open(pid, PidfdFlags::empty())?;
-        poller.add(&process, Token::Mux)?;
-        Ok(Running {
-            child,
-            process,
-            since: Instant::now(),
-        })
+        match watch(&child, poller) {
+            Ok(process) => Ok(Running {
+                child,
+                process,
+                since: Instant::now(),
+            }),
+            Err(error) => {
+                // Nobody would notice its end.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
     }
+}
+
+/// Has the poller tell when the process has ended.
+fn watch(child: &Child, poller: &Poller) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    poller.add(&process, Token::Mux)?;
+    Ok(process)
 }
 
 fn is_socket(path: &Path) -> bool {

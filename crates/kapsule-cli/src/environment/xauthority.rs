@@ -11,6 +11,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use kapsule_core::settings::files::open_regular;
+
 /// Longer than any file of cookies.
 const MAX_FILE: u64 = 1024 * 1024;
 /// The one kind of cookie that needs no more than to be known.
@@ -61,21 +63,11 @@ fn number(display: &[u8]) -> Option<&[u8]> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc_flags())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let mut text = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut text)?;
+    open_regular(path, MAX_FILE)?
+        .take(MAX_FILE)
+        .read_to_end(&mut text)?;
     Ok(text)
-}
-
-/// Nobody waits for a FIFO.
-fn libc_flags() -> i32 {
-    i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0)
 }
 
 /// An entry of the file.
