@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::bus::{Bus, block_on};
 use crate::commands::{
-    config, create, enter, image, info, list, man, remove, restart, set, start, stop,
+    config, create, device, enter, image, info, list, man, remove, restart, set, start, stop,
 };
 use crate::error::CommandError;
 use crate::exit::{self, Outcome};
@@ -51,6 +51,7 @@ enum Command {
     List(list::Args),
     Info(info::Args),
     Set(set::Args),
+    Device(device::Args),
     Start(start::Args),
     Stop(stop::Args),
     Restart(restart::Args),
@@ -127,9 +128,19 @@ fn dispatch(command: Option<Command>, program: &'static str) -> Result<Outcome, 
         Command::Restart(args) => with_bus(async |bus| restart::run(args, &bus).await)?,
         Command::Rm(args) => with_bus(async |bus| remove::run(args, &bus).await)?,
         Command::Config(args) => with_bus(async |bus| config::run(args, &bus).await)?,
+        Command::Device(args) => device::run(args, program)?,
         Command::Image(args) => image::run(args, program)?,
     }
     Ok(Outcome::Done)
+}
+
+/// Tells about a command that has commands of its own.
+pub(crate) fn print_help(program: &'static str, name: &str) {
+    let mut command = command(program);
+    command.build();
+    if let Some(command) = command.find_subcommand_mut(name) {
+        anstream::eprint!("{}", command.render_help().ansi());
+    }
 }
 
 fn with_bus(work: impl AsyncFnOnce(Bus) -> Result<(), CommandError>) -> Result<(), CommandError> {

@@ -26,6 +26,7 @@ mod localhost;
 mod option_flags;
 mod session;
 mod ui;
+mod usb;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
-use kapsule_core::options::{OptionSpec, OptionType, OptionValue, schema};
+use kapsule_core::options::{OptionSpec, OptionType, OptionValue, USB_ID, schema};
 use zbus::Variant;
 
 /// The options that were set on the command line, and no others: the image and the schema decide
@@ -82,6 +82,15 @@ impl Flags {
         help
     }
 
+    /// Without what it is in a new container: this one has a value.
+    fn help_for_change(&self) -> String {
+        let mut help = self.option.description.to_owned();
+        if self.option.option_type == OptionType::Array {
+            help += " Instead of those that there are; can be given several times.";
+        }
+        help
+    }
+
     fn args(&'static self) -> Vec<Arg> {
         let arg = Arg::new(self.on.as_str())
             .long(self.on.as_str())
@@ -121,6 +130,9 @@ impl Flags {
         if self.is_directories() {
             arg.value_name("DIR")
                 .value_hint(ValueHint::DirPath)
+                .help(format!("{} Can be given several times.", self.help()))
+        } else if self.option.item_format == Some(USB_ID) {
+            arg.value_name("VENDOR:PRODUCT")
                 .help(format!("{} Can be given several times.", self.help()))
         } else {
             arg.value_name("TEXT")
@@ -204,8 +216,7 @@ impl Args for ChangeFlags {
             let changeable = flags.option.changeable;
             let args = flags.args().into_iter();
             args.enumerate().map(move |(place, arg)| match place {
-                // Without what it is in a new container: this one has a value.
-                0 => arg.help(flags.option.description).hide(!changeable),
+                0 => arg.help(flags.help_for_change()).hide(!changeable),
                 _ => arg.hide(!changeable),
             })
         });

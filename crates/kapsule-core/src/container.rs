@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::UsbId;
 use crate::exposure::Fact;
 use crate::isolation::Isolation;
 use crate::name::ContainerName;
@@ -55,6 +56,9 @@ pub struct ContainerSummary {
     /// What listens inside is to be on the host's localhost.
     #[serde(default)]
     pub ports: bool,
+    /// Kinds of USB device that it may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<UsbId>,
 }
 
 impl ContainerSummary {

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::container::Mount;
+use crate::device::UsbId;
 use crate::isolation::Isolation;
 use crate::options::Options;
 
@@ -65,8 +66,9 @@ pub fn describe(options: &Options, folders: &[Mount]) -> Vec<Fact> {
     facts.extend(settings(options));
     facts.push(network(level, options.network));
     facts.extend(ports(level, options.ports));
+    facts.extend([devices(level, options.gpu)]);
+    facts.extend(usb_devices(&options.devices));
     facts.extend([
-        devices(level, options.gpu),
         root(level),
         nesting(level),
         Fact {
@@ -224,8 +226,24 @@ fn devices(level: Isolation, gpu: bool) -> Fact {
             true,
             "can use the graphics devices, where there are any",
         ),
-        (_, false) => fact(Topic::Devices, false, "cannot use the host's devices"),
+        (_, false) => fact(
+            Topic::Devices,
+            false,
+            "cannot use the host's graphics devices",
+        ),
     }
+}
+
+fn usb_devices(devices: &[UsbId]) -> Option<Fact> {
+    let kinds: Vec<String> = devices.iter().map(UsbId::to_string).collect();
+    (!kinds.is_empty()).then(|| Fact {
+        topic: Topic::Devices,
+        open: true,
+        text: format!(
+            "can use USB devices of the kind {}, whenever they are plugged in",
+            kinds.join(", ")
+        ),
+    })
 }
 
 fn root(level: Isolation) -> Fact {
@@ -314,7 +332,7 @@ mod tests {
             "cannot see your home folder",
             "cannot see the host's files",
             "has no network",
-            "cannot use the host's devices",
+            "cannot use the host's graphics devices",
             "is not given your display, your sound, your session bus, your agents, though",
             "cannot listen on ports of your localhost",
         ] {
@@ -360,6 +378,16 @@ mod tests {
         let (open, text) = told(r#"{"isolation":"sealed","network":false,"gpu":true}"#);
         assert_eq!(open, [Topic::Devices, Topic::Kernel]);
         assert!(text.contains("has no network"), "{text}");
+    }
+
+    #[test]
+    fn devices_are_named() {
+        let (open, text) = told(r#"{"devices":["0403:6001","1d6b:0002"],"gpu":false}"#);
+        assert!(open.contains(&Topic::Devices), "{open:?}");
+        assert!(
+            text.contains("of the kind 0403:6001, 1d6b:0002, whenever"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -107,6 +107,7 @@ const OF_SEALED: &[Rule] = &[
     Rule::off("host_rootfs", "it sees nothing of the host's files"),
     Rule::off("mount_home", "it has a home of its own"),
     Rule::off("custom_mounts", "it shares no folders with the host"),
+    Rule::off("devices", "it uses nothing of the host's"),
     Rule::off("display", NO_SESSION),
     Rule::off("sound", NO_SESSION),
     Rule::off("session_bus", NO_SESSION),

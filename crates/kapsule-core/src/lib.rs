@@ -12,9 +12,11 @@
 //! | [`isolation`] | how far a container is kept apart from the host |
 //! | [`exposure`] | what a container can see and do, in plain sentences |
 //! | [`container`] | what is told about a container: status, mode, what it sees of the host |
+//! | [`device`] | the kind of a USB device |
 //! | [`ports`] | which ports of containers are on the host's localhost |
 
 pub mod container;
+pub mod device;
 pub mod exposure;
 pub mod image;
 pub mod isolation;

@@ -289,6 +289,7 @@ fn the_schema_of_options() {
         "mounts/custom_mounts array [] null \"directory-path\"",
         "gpu/gpu boolean true null null",
         "gpu/nvidia_drivers boolean false {\"gpu\":true} null",
+        "devices/devices array [] null \"usb-id\"",
         "host/host_settings boolean true null null",
     ];
     assert_eq!(options, expected);

@@ -8,6 +8,7 @@ mod bad_input;
 mod bus_interface;
 mod bus_methods;
 mod desktop;
+mod devices;
 mod enter;
 mod failures;
 mod file_systems;

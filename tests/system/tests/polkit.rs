@@ -51,6 +51,7 @@ fn polkit_knows_the_actions() {
         ("create-container", "yes"),
         ("create-privileged", "auth_admin_keep"),
         ("mount-beyond-own-rights", "auth_admin_keep"),
+        ("give-devices", "auth_admin_keep"),
         ("manage-images", "yes"),
         ("manage-others", "auth_admin_keep"),
         ("change-system-defaults", "auth_admin_keep"),

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use clap_complete::ArgValueCandidates;
 use kapsule_core::container::{AgentState, ContainerInfo};
+use kapsule_core::name::ContainerName;
 use kapsule_core::ports::ContainerPorts;
 use serde_json::Value;
 
@@ -57,6 +58,15 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
         return ui::json(&info);
     }
     ui::data(&render(&parse(&answer)?, &ports))
+}
+
+/// What there is to tell about one of the user's own containers.
+pub(crate) async fn fetch(bus: &Bus, name: &ContainerName) -> Result<ContainerInfo, CommandError> {
+    let containers = bus.containers().await?;
+    parse(
+        &bus.ask(async || containers.get_info(name.as_str()).await)
+            .await?,
+    )
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> {

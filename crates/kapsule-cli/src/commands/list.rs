@@ -72,6 +72,12 @@ fn nothing(total: usize, none_at_all: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The user's containers.
+pub(crate) async fn fetch(bus: &Bus) -> Result<Vec<ContainerSummary>, CommandError> {
+    let containers = bus.containers().await?;
+    parse(&bus.ask(async || containers.list().await).await?)
+}
+
 /// The user's containers, without anybody being asked for a password.
 pub(crate) async fn fetch_quietly(bus: &Bus) -> Result<Vec<ContainerSummary>, CommandError> {
     parse(&bus.list_quietly().await?)

@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 pub(crate) mod create;
+pub(crate) mod device;
 pub(crate) mod enter;
 pub(crate) mod image;
 pub(crate) mod info;

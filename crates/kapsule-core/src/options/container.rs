@@ -3,12 +3,13 @@
 
 //! The options of one container, all of them with a value, and what holds between these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::resolve::{REQUEST, check_known, check_types};
 use super::{OptionSpec, OptionType, OptionValue, OptionsError, find, schema};
+use crate::device::UsbId;
 use crate::isolation::{self, Isolation};
 
 /// The options of one container, complete and consistent.
@@ -40,6 +41,9 @@ pub struct Options {
     pub mount_home: bool,
     /// More host folders, as written by the user (a leading `~/` is kept).
     pub custom_mounts: Vec<String>,
+    /// USB devices that are passed on, in order and each once.
+    #[serde(default)]
+    pub devices: Vec<UsbId>,
     /// Graphics devices are passed on.
     pub gpu: bool,
     /// The host's NVIDIA drivers are usable inside.
@@ -57,18 +61,30 @@ fn default_of(key: &str, level: Isolation) -> bool {
     )
 }
 
+/// Most kinds of device that a container is given.
+pub const MAX_DEVICES: usize = 32;
+
+/// The kinds of device that are named, in order and each once.
+fn kinds(texts: &[String]) -> Result<Vec<UsbId>, OptionsError> {
+    if texts.len() > MAX_DEVICES {
+        return Err(OptionsError::TooManyDevices(texts.len()));
+    }
+    let kinds: Result<BTreeSet<UsbId>, _> = texts.iter().map(|text| text.parse()).collect();
+    Ok(kinds?.into_iter().collect())
+}
+
 impl Options {
     /// With these values, and the level's where there is none. Nothing is checked yet.
     pub(super) fn of<'v>(
         level: Isolation,
         value: impl Fn(&str) -> Option<&'v OptionValue>,
-    ) -> Self {
+    ) -> Result<Self, OptionsError> {
         let boolean = |key: &str| match value(key) {
             Some(OptionValue::Boolean(on)) => *on,
             _ => default_of(key, level),
         };
         let dbus_mux = boolean("dbus_mux");
-        Self {
+        Ok(Self {
             isolation: level,
             network: boolean("network"),
             display: boolean("display"),
@@ -86,10 +102,14 @@ impl Options {
                 Some(OptionValue::Array(paths)) => paths.clone(),
                 _ => Vec::new(),
             },
+            devices: match value("devices") {
+                Some(OptionValue::Array(devices)) => kinds(devices)?,
+                _ => Vec::new(),
+            },
             gpu: boolean("gpu"),
             nvidia_drivers: boolean("nvidia_drivers"),
             host_settings: boolean("host_settings"),
-        }
+        })
     }
 
     pub(super) fn check(&self) -> Result<(), OptionsError> {
@@ -116,7 +136,7 @@ impl Options {
             }
             values.insert(key.clone(), value.clone());
         }
-        let changed = Self::of(self.isolation, |key| values.get(key));
+        let changed = Self::of(self.isolation, |key| values.get(key))?;
         let own_bus_off = changes.get("session_mode") == Some(&OptionValue::Boolean(false));
         if own_bus_off && changed.dbus_mux {
             return Err(OptionsError::Requires {
@@ -157,6 +177,10 @@ impl Options {
             (
                 "custom_mounts",
                 OptionValue::Array(self.custom_mounts.clone()),
+            ),
+            (
+                "devices",
+                OptionValue::Array(self.devices.iter().map(UsbId::to_string).collect()),
             ),
             ("gpu", boolean(self.gpu)),
             ("nvidia_drivers", boolean(self.nvidia_drivers)),

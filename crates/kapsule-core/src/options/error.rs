@@ -3,7 +3,8 @@
 
 //! Why options are refused.
 
-use super::schema;
+use super::{MAX_DEVICES, schema};
+use crate::device::UsbIdError;
 use crate::isolation::{Isolation, LevelError};
 
 /// Why options were refused.
@@ -65,6 +66,12 @@ pub enum OptionsError {
         /// Why.
         reason: &'static str,
     },
+    /// An element of `devices` that names no kind of device.
+    #[error("option 'devices': {0}")]
+    Device(#[from] UsbIdError),
+    /// More devices than a container can have.
+    #[error("option 'devices': a container can have {MAX_DEVICES} kinds of device, not {0}")]
+    TooManyDevices(usize),
     /// An option that only the making of a container decides.
     #[error(
         "option '{key}' is decided when a container is made, and stays as it is. Make another one \

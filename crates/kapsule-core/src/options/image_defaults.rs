@@ -15,7 +15,7 @@ use super::{OptionValue, OptionsError, find};
 pub struct ParsedDefaults {
     /// Values for known options.
     pub values: BTreeMap<String, OptionValue>,
-    /// Keys that the schema does not have; to be logged and ignored.
+    /// Keys that the schema does not have, or that an image has no say in; to be logged and ignored.
     pub ignored: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub fn parse_image_defaults(text: &str) -> Result<ParsedDefaults, OptionsError> 
         return Ok(parsed);
     };
     for (key, value) in entries {
-        if find(&key).is_none() {
+        if find(&key).is_none_or(|option| option.caller_only) {
             parsed.ignored.push(key);
             continue;
         }

@@ -12,9 +12,10 @@ mod schema;
 mod sections;
 mod value;
 
-pub use container::Options;
+pub use container::{MAX_DEVICES, Options};
 pub use error::OptionsError;
 pub use image_defaults::{ParsedDefaults, parse_image_defaults};
 pub use resolve::{level, resolve};
 pub use schema::{Choice, OptionSpec, OptionType, Section, VERSION, find, schema, schema_json};
+pub use sections::USB_ID;
 pub use value::OptionValue;

@@ -27,7 +27,7 @@ pub fn resolve(
     let counts =
         |value: &&OptionValue| level.trusts_images() || **value == OptionValue::Boolean(false);
     let value = |key: &str| caller.get(key).or_else(|| image.get(key).filter(counts));
-    let options = Options::of(level, value);
+    let options = Options::of(level, value)?;
     options.check()?;
     Ok(options)
 }

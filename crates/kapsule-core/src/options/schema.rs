@@ -69,6 +69,8 @@ pub struct OptionSpec {
     pub requires: Option<&'static str>,
     /// Why the option cannot be switched on in this version.
     pub unavailable: Option<&'static str>,
+    /// Only who makes the container has a say in it: what its image says about it does not count.
+    pub caller_only: bool,
     /// It can be changed in a container that there is, also while that runs.
     pub changeable: bool,
 }
@@ -274,6 +276,7 @@ mod tests {
                     json!(false),
                     json!({"gpu": true})
                 ),
+                row("devices", "devices", "array", json!([]), none.clone()),
                 row("host", "host_settings", "boolean", json!(true), none),
             ]
         );

@@ -17,6 +17,7 @@ const BOOLEAN: OptionSpec = OptionSpec {
     item_format: None,
     requires: None,
     unavailable: None,
+    caller_only: false,
     changeable: false,
 };
 
@@ -26,6 +27,9 @@ const SHARED: OptionSpec = OptionSpec {
     changeable: true,
     ..BOOLEAN
 };
+
+/// The format of what names a kind of USB device: a [`UsbId`](crate::device::UsbId).
+pub const USB_ID: &str = "usb-id";
 
 const LEVELS: &[Choice] = &[
     Choice {
@@ -188,6 +192,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 ..BOOLEAN
             },
         ],
+    },
+    Section {
+        id: "devices",
+        title: "Devices",
+        options: &[OptionSpec {
+            key: "devices",
+            option_type: OptionType::Array,
+            title: "USB devices",
+            description: "USB and serial devices to use inside whenever they are plugged in, by vendor and product (0403:6001); an administrator has to agree.",
+            item_format: Some(USB_ID),
+            caller_only: true,
+            changeable: true,
+            ..BOOLEAN
+        }],
     },
     Section {
         id: "host",

@@ -21,6 +21,8 @@ pub(crate) enum Act {
     CreatePrivileged,
     /// Showing a container a folder that its owner could not read.
     MountBeyondOwnRights,
+    /// Giving a container USB devices of the host.
+    GiveDevices,
     /// Importing, refreshing and deleting images.
     ManageImages,
     /// Seeing and managing what belongs to other users.
@@ -32,13 +34,14 @@ pub(crate) enum Act {
 impl Act {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::SeeContainers,
         Self::ManageContainers,
         Self::EnterContainer,
         Self::CreateContainer,
         Self::CreatePrivileged,
         Self::MountBeyondOwnRights,
+        Self::GiveDevices,
         Self::ManageImages,
         Self::ManageOthers,
         Self::ChangeSystemDefaults,
@@ -64,7 +67,12 @@ impl Act {
     /// of its image are known.
     pub(crate) fn that_may_follow(kind: OperationKind) -> &'static [Self] {
         match kind {
-            OperationKind::Create => &[Self::CreatePrivileged, Self::MountBeyondOwnRights],
+            OperationKind::Create => &[
+                Self::CreatePrivileged,
+                Self::MountBeyondOwnRights,
+                Self::GiveDevices,
+            ],
+            OperationKind::SetOptions => &[Self::GiveDevices],
             _ => &[],
         }
     }
@@ -84,6 +92,7 @@ impl Act {
             Self::CreateContainer => "org.kde.kapsule.create-container",
             Self::CreatePrivileged => "org.kde.kapsule.create-privileged",
             Self::MountBeyondOwnRights => "org.kde.kapsule.mount-beyond-own-rights",
+            Self::GiveDevices => "org.kde.kapsule.give-devices",
             Self::ManageImages => "org.kde.kapsule.manage-images",
             Self::ManageOthers => "org.kde.kapsule.manage-others",
             Self::ChangeSystemDefaults => "org.kde.kapsule.change-system-defaults",
@@ -117,6 +126,7 @@ mod tests {
         let dangerous = [
             Act::CreatePrivileged,
             Act::MountBeyondOwnRights,
+            Act::GiveDevices,
             Act::ManageOthers,
             Act::ChangeSystemDefaults,
         ];

@@ -6,18 +6,40 @@
 
 use std::collections::BTreeMap;
 
-use incus::InstancePatch;
+use incus::{Instance, InstancePatch, Versioned};
 use kapsule_core::name::ContainerName;
-use kapsule_core::options::OptionValue;
+use kapsule_core::options::{OptionValue, Options};
 
-use super::{Changed, Service, incus_error, metadata, spec};
+use super::follow::follow;
+use super::{Changed, Consent, Service, devices, incus_error, metadata, spec};
 use crate::container_id::ContainerId;
 use crate::error::Result;
 use crate::ops::Reporter;
 use crate::users::User;
 
 impl Service {
-    /// Changes options, and leaves all others as they are.
+    /// Whether these changes give the container USB devices that it does not have.
+    ///
+    /// # Errors
+    /// As [`Self::set_options`].
+    pub(crate) async fn adds_devices(
+        &self,
+        owner: u32,
+        name: &ContainerName,
+        changes: &BTreeMap<String, OptionValue>,
+    ) -> Result<bool> {
+        if !changes.contains_key("devices") {
+            return Ok(false);
+        }
+        let instance = self.instance(&ContainerId::new(owner, name)).await?;
+        let before = metadata::options(&instance.config);
+        let after = before.change(changes)?;
+        let adds = devices::added(&before.devices, &after.devices).next();
+        Ok(adds.is_some())
+    }
+
+    /// Changes options, and leaves all others as they are. With consent to USB devices, also where these
+    /// are more than before.
     ///
     /// # Errors
     /// For an option that there is not, that cannot be so at the container's level of isolation, or that
@@ -27,6 +49,7 @@ impl Service {
         owner: &User,
         name: &ContainerName,
         changes: &BTreeMap<String, OptionValue>,
+        consent: Consent,
         reporter: &Reporter,
     ) -> Result<Changed> {
         let id = ContainerId::new(owner.uid, name);
@@ -34,22 +57,51 @@ impl Service {
         let instance = self.instance(&id).await?;
         let before = metadata::options(&instance.config);
         let after = before.change(changes)?;
+        // It may have lost some since somebody was asked.
+        devices::check_consent(&before.devices, &after.devices, consent)?;
         if after == before {
             reporter.success(format!("Container '{name}' is so already"));
             return Ok(Changed::No);
         }
-        let patch = InstancePatch {
-            config: metadata::changeable(&after),
-            ..InstancePatch::default()
-        };
-        self.project(id.owner)
-            .patch_instance(name.as_str(), &patch, None)
-            .await
-            .map_err(incus_error)?;
+        self.write_down(owner, &instance, &before, &after, reporter)
+            .await?;
         // Should this fail, the next start does it. The folders stay those that were mounted.
         let shares = spec::read(&self.folders.container(&id)).map_or_else(Vec::new, |it| it.shares);
         self.introduce(&id, owner, &after, shares, &instance.config)?;
         reporter.success(format!("Container '{name}' is changed"));
         Ok(Changed::Yes)
+    }
+
+    /// Has Incus take the options over.
+    async fn write_down(
+        &self,
+        owner: &User,
+        instance: &Versioned<Instance>,
+        before: &Options,
+        after: &Options,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let project = self.project(owner.uid);
+        let changes = metadata::changeable(after);
+        if before.devices == after.devices {
+            let patch = InstancePatch {
+                config: changes,
+                ..InstancePatch::default()
+            };
+            return project
+                .patch_instance(&instance.name, &patch, None)
+                .await
+                .map_err(incus_error);
+        }
+        // A patch takes no device away.
+        let mut whole = instance.to_put();
+        whole.config.extend(changes);
+        devices::replace_usb(&mut whole.devices, owner, after);
+        let operation = project
+            .put_instance(&instance.name, &whole, Some(&instance.etag))
+            .await
+            .map_err(incus_error)?;
+        follow(operation, reporter, "Changing the devices").await?;
+        Ok(())
     }
 }

@@ -21,8 +21,8 @@ use tracing::warn;
 use super::follow::follow;
 use super::images::LocalImage;
 use super::metadata::HostNetwork;
-use super::mounts::{self, Consent, Folder, Origin};
-use super::{Service, devices, incus_error, metadata, spec};
+use super::mounts::{self, Folder, Origin};
+use super::{Consent, Service, devices, incus_error, metadata, spec};
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Reporter;
@@ -35,12 +35,20 @@ pub(crate) struct CreateRequest {
     pub(crate) image: ImageRef,
     pub(crate) options: BTreeMap<String, OptionValue>,
     /// Whether an administrator agreed to share folders that the owner could not open.
-    pub(crate) consent: Consent,
+    pub(crate) consent_to_mounts: Consent,
+    /// Whether an administrator agreed to the USB devices among the options.
+    pub(crate) consent_to_devices: Consent,
     /// Whether it was agreed to that the container may be privileged.
     pub(crate) may_be_privileged: bool,
 }
 
 impl CreateRequest {
+    /// Whether the caller, not the image, wants USB devices.
+    pub(crate) fn asks_for_devices(&self) -> bool {
+        let devices = self.options.get("devices");
+        matches!(devices, Some(OptionValue::Array(devices)) if !devices.is_empty())
+    }
+
     /// Refuses what can be refused without asking anyone, and tells how far the container is to be kept
     /// apart. The image may make it stricter, and never weaker: whether there is to be consent to a
     /// privileged one is known now.
@@ -95,7 +103,7 @@ impl Service {
         self.check_incus().await?;
         self.make_room(&id).await?;
         let asked_for = requested_mounts(&request.options);
-        mounts::check(owner, &asked_for, Origin::Caller, request.consent).await?;
+        mounts::check(owner, &asked_for, Origin::Caller, request.consent_to_mounts).await?;
 
         let image = self
             .find_image(owner.uid, &request.image, server, reporter)
@@ -107,11 +115,12 @@ impl Service {
                 "nobody has agreed to a privileged container",
             ));
         }
+        devices::check_consent(&[], &options.devices, request.consent_to_devices)?;
         // An image is agreed to by nobody.
         let (origin, consent) = if asked_for.is_empty() {
             (Origin::Image, Consent::None)
         } else {
-            (Origin::Caller, request.consent)
+            (Origin::Caller, request.consent_to_mounts)
         };
         let folders = mounts::check(owner, &options.custom_mounts, origin, consent).await?;
         let shares = mounts::shares(owner, &options, &folders).await?;
@@ -273,7 +282,7 @@ fn merged_options(
 ) -> Result<Options> {
     let defaults = options::parse_image_defaults(&image.default_options)?;
     for key in &defaults.ignored {
-        warn!(image = %request.image, key, "the image sets an option that is not known");
+        warn!(image = %request.image, key, "the image sets an option that is not known or not an image's to set");
     }
     Ok(options::resolve(
         &request.options,

@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use kapsule_core::device::UsbId;
 use kapsule_core::isolation::Isolation;
 use kapsule_core::options::Options;
 use sha2::{Digest, Sha256};
 
 use super::mounts::Folder;
 use super::place::Folders;
-use super::{networks, numbers};
+use super::{Consent, networks, numbers};
 use crate::container_id::ContainerId;
+use crate::error::{Error, ErrorKind, Result};
 use crate::users::User;
 
 /// Incus devices: name to configuration.
@@ -21,6 +23,9 @@ pub(crate) type Devices = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What device names of custom mounts begin with.
 const MOUNT: &str = "kapsule-mount-";
+
+/// What device names of USB devices begin with.
+const USB: &str = "kapsule-usb-";
 
 /// Longest device name of a custom mount, in characters.
 const MAX_DEVICE_NAME: usize = 63;
@@ -62,6 +67,7 @@ pub(crate) fn new_instance(
             device([("type", "gpu"), ("gid", &gid), ("mode", "0660")]),
         );
     }
+    devices.extend(usb(owner, options));
     if options.host_rootfs {
         devices.insert(
             "hostfs".to_owned(),
@@ -99,6 +105,56 @@ pub(crate) fn new_instance(
         );
     }
     devices
+}
+
+/// Gives an instance the USB devices of these options, and takes those away that are not among them.
+pub(super) fn replace_usb(devices: &mut Devices, owner: &User, options: &Options) {
+    devices.retain(|name, _| !name.starts_with(USB));
+    devices.extend(usb(owner, options));
+}
+
+/// Refuses kinds of USB device that the container does not have yet and nobody has agreed to.
+pub(super) fn check_consent(before: &[UsbId], after: &[UsbId], consent: Consent) -> Result<()> {
+    match (added(before, after).next(), consent) {
+        (Some(device), Consent::None) => Err(Error::new(
+            ErrorKind::AccessDenied,
+            format!("nobody has agreed to give the container the USB device {device}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The kinds of USB device that are new.
+pub(super) fn added<'a>(
+    before: &'a [UsbId],
+    after: &'a [UsbId],
+) -> impl Iterator<Item = &'a UsbId> {
+    after.iter().filter(|device| !before.contains(device))
+}
+
+/// For each kind of USB device what passes on the device as such, at `/dev/bus/usb`, and what passes on
+/// what the kernel's drivers make of it, such as `/dev/ttyUSB0`. Incus waits for it to be plugged in.
+fn usb(owner: &User, options: &Options) -> Devices {
+    let (uid, gid) = numbers::inside(owner, options.isolation);
+    let of_type = |kind: &str, id: &UsbId| {
+        device([
+            ("type", kind),
+            ("vendorid", &format!("{:04x}", id.vendor)),
+            ("productid", &format!("{:04x}", id.product)),
+            ("required", "false"),
+            ("uid", &uid.to_string()),
+            ("gid", &gid.to_string()),
+            ("mode", "0660"),
+        ])
+    };
+    let name = |part: &str, id: &UsbId| format!("{USB}{part}-{:04x}-{:04x}", id.vendor, id.product);
+    let both = |id| {
+        [
+            (name("bus", id), of_type("usb", id)),
+            (name("node", id), of_type("unix-hotplug", id)),
+        ]
+    };
+    options.devices.iter().flat_map(both).collect()
 }
 
 /// The custom mounts among an instance's devices.
@@ -273,6 +329,36 @@ mod tests {
         let some = devices(r#"{"isolation":"privileged","host_rootfs":false}"#, &[]);
         assert_eq!(some["kapsule-devices"]["path"], "/.kapsule/host/dev");
         assert!(!some.contains_key("hostfs"));
+    }
+
+    #[test]
+    fn usb_devices_are_the_owners_and_can_be_taken_back() {
+        let mut all = devices(r#"{"devices":["0403:6001","1d6b:0002"]}"#, &[]);
+        for (name, kind) in [
+            ("kapsule-usb-bus-0403-6001", "usb"),
+            ("kapsule-usb-node-0403-6001", "unix-hotplug"),
+        ] {
+            let device = &all[name];
+            assert_eq!(device["type"], kind);
+            assert_eq!(
+                (device["vendorid"].as_str(), device["productid"].as_str()),
+                ("0403", "6001")
+            );
+            assert_eq!(
+                (device["uid"].as_str(), device["required"].as_str()),
+                ("1000", "false")
+            );
+        }
+        let one = r#"{"devices":["1d6b:0002"]}"#;
+        let one = resolve(
+            &serde_json::from_str(one).unwrap(),
+            &BTreeMap::new(),
+            Isolation::Standard,
+        );
+        let others = all.len() - 4;
+        replace_usb(&mut all, &User::for_tests(1000, 1000), &one.unwrap());
+        assert!(all.contains_key("kapsule-usb-bus-1d6b-0002"), "{all:?}");
+        assert_eq!(all.len(), others + 2, "{all:?}");
     }
 
     #[test]

@@ -124,6 +124,7 @@ fn summary(instance: &incus::Instance, name: &ContainerName) -> ContainerSummary
     } else {
         &instance.status
     };
+    let options = metadata::options(&instance.config);
     ContainerSummary {
         name: name.clone(),
         status: status.to_owned(),
@@ -134,7 +135,8 @@ fn summary(instance: &incus::Instance, name: &ContainerName) -> ContainerSummary
             .unwrap_or_default(),
         mode: metadata::mode(&instance.config),
         isolation: metadata::isolation(&instance.config),
-        ports: metadata::options(&instance.config).ports,
+        ports: options.ports,
+        devices: options.devices,
     }
 }
 

@@ -27,10 +27,12 @@ const NETWORK: &str = "user.kapsule.network";
 const HOST_ROOTFS: &str = "user.kapsule.host-rootfs";
 const MOUNT_HOME: &str = "user.kapsule.mount-home";
 const CUSTOM_MOUNTS: &str = "user.kapsule.custom-mounts";
+/// JSON: the kinds of USB device that it is given.
+const DEVICES: &str = "user.kapsule.devices";
 const GPU: &str = "user.kapsule.gpu";
 /// JSON: the folders that an administrator agreed to share, by their paths on the host.
 const CONSENTED_MOUNTS: &str = "user.kapsule.consented-mounts";
-/// What can be changed at any time, by the option's key and the key here.
+/// The switches that can be changed at any time, by the option's key and the key here.
 const CHANGEABLE: &[(&str, &str)] = &[
     ("display", "user.kapsule.display"),
     ("sound", "user.kapsule.sound"),
@@ -143,13 +145,15 @@ pub(crate) fn new_instance(
 /// The part of the configuration that says what can be changed at any time.
 pub(crate) fn changeable(options: &Options) -> Config {
     let values = options.to_map();
-    CHANGEABLE
-        .iter()
-        .map(|(option, key)| {
-            let on = values.get(*option) == Some(&OptionValue::Boolean(true));
-            ((*key).to_owned(), on.to_string())
-        })
-        .collect()
+    let switches = CHANGEABLE.iter().map(|(option, key)| {
+        let on = values.get(*option) == Some(&OptionValue::Boolean(true));
+        ((*key).to_owned(), on.to_string())
+    });
+    let mut config: Config = switches.collect();
+    if let Ok(devices) = serde_json::to_string(&options.devices) {
+        config.insert(DEVICES.to_owned(), devices);
+    }
+    config
 }
 
 /// Writes down which folders an administrator agreed to share.
@@ -232,6 +236,10 @@ pub(crate) fn options(config: &Config) -> Options {
             .get(CUSTOM_MOUNTS)
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default(),
+        devices: config
+            .get(DEVICES)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
         gpu: is(GPU, false),
         nvidia_drivers: is(NVIDIA, false),
         host_settings: changeable("host_settings"),
@@ -289,6 +297,8 @@ mod tests {
         );
         given.insert("mount_home".to_owned(), OptionValue::Boolean(false));
         given.insert("sound".to_owned(), OptionValue::Boolean(false));
+        let devices = vec!["0403:6001".to_owned()];
+        given.insert("devices".to_owned(), OptionValue::Array(devices));
         let options_in = resolve(&given, &BTreeMap::new(), Isolation::Standard).unwrap();
         let config = new_instance(&user, &image, &options_in, HostNetwork::NoneOfItsOwn);
         assert_eq!(options(&config), options_in);
@@ -306,7 +316,8 @@ mod tests {
             .filter(|option| option.changeable)
             .map(|option| option.key)
             .collect();
-        let mut known: Vec<&str> = CHANGEABLE.iter().map(|(option, _)| *option).collect();
+        let switches = CHANGEABLE.iter().map(|(option, _)| *option);
+        let mut known: Vec<&str> = switches.chain(["devices"]).collect();
         keys.sort_unstable();
         known.sort_unstable();
         assert_eq!(known, keys);

@@ -51,13 +51,13 @@ pub(crate) use create::CreateRequest;
 pub(crate) use host_net::interface_index;
 use host_settings::HostFollower;
 pub(crate) use import::ImportSource;
+use incus::{Instance, Versioned};
 use kapsule_core::container::AgentState;
 use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::Options;
 use kapsule_proto::spec::Share;
 use locks::Locks;
-pub(crate) use mounts::Consent;
 use place::Folders;
 
 use crate::agents::{Agents, News};
@@ -70,6 +70,13 @@ use crate::users::User;
 pub(crate) enum Changed {
     Yes,
     No,
+}
+
+/// Whether an administrator agreed to what goes beyond the user's own rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consent {
+    Given,
+    None,
 }
 
 /// Containers and images of all users.
@@ -158,13 +165,13 @@ impl Service {
     }
 
     /// The instance of a finished container.
-    async fn instance(&self, id: &ContainerId) -> Result<incus::Instance> {
+    async fn instance(&self, id: &ContainerId) -> Result<Versioned<Instance>> {
         match self.project(id.owner).instance(id.name.as_str()).await {
             Ok(instance)
                 if metadata::is_ours(&instance.config)
                     && !metadata::is_unfinished(&instance.config) =>
             {
-                Ok(instance.value)
+                Ok(instance)
             }
             Ok(_) => Err(not_found(&id.name)),
             Err(error) if error.is_not_found() => Err(not_found(&id.name)),

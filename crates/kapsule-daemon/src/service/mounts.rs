@@ -19,7 +19,7 @@ use kapsule_core::options::Options;
 use kapsule_proto::folder::FolderId;
 use kapsule_proto::spec::Share;
 
-use super::{devices, metadata};
+use super::{Consent, devices, metadata};
 use crate::as_user;
 use crate::error::{Error, Result};
 use crate::users::User;
@@ -59,13 +59,6 @@ pub(crate) enum Origin {
     Caller,
     /// The image asks for it: a folder in the home is made when it is missing.
     Image,
-}
-
-/// Whether an administrator agreed that folders are shown which the user could not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consent {
-    Given,
-    None,
 }
 
 /// A folder of the host that a container shows.

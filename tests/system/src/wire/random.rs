@@ -118,6 +118,7 @@ const OPTION_KEYS: &[&str] = &[
     "host_rootfs",
     "mount_home",
     "custom_mounts",
+    "devices",
     "gpu",
     "nvidia_drivers",
     "isolation",

@@ -33,7 +33,7 @@ enum Command {
 
 pub(crate) fn run(args: Args, program: &'static str) -> Result<(), CommandError> {
     let Some(command) = args.command else {
-        print_help(program);
+        cli::print_help(program, "image");
         return Ok(());
     };
     block_on(async {
@@ -44,12 +44,4 @@ pub(crate) fn run(args: Args, program: &'static str) -> Result<(), CommandError>
             Command::Refresh(args) => refresh::run(args, &Bus::connect().await?).await,
         }
     })
-}
-
-fn print_help(program: &'static str) {
-    let mut command = cli::command(program);
-    command.build();
-    if let Some(image) = command.find_subcommand_mut("image") {
-        anstream::eprint!("{}", image.render_help().ansi());
-    }
 }

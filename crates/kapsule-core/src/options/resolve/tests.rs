@@ -204,3 +204,41 @@ fn image_defaults_ignore_what_they_cannot_mean_and_refuse_wrong_types() {
         })
     );
 }
+
+#[test]
+fn devices_are_kinds_each_once_and_not_the_images_to_ask_for() {
+    let options =
+        resolve_json(r#"{"devices":["1D6B:0002","0403:6001","1d6b:0002"]}"#, "{}").unwrap();
+    let kinds: Vec<String> = options.devices.iter().map(ToString::to_string).collect();
+    assert_eq!(kinds, ["0403:6001", "1d6b:0002"]);
+    let error = resolve_json(r#"{"devices":["0403:6001","mouse"]}"#, "{}").unwrap_err();
+    assert!(
+        error.to_string().contains("\"mouse\" is no USB device"),
+        "{error}"
+    );
+    let many: Vec<String> = (0..40).map(|n| format!("0403:{n:04x}")).collect();
+    let many = serde_json::json!({ "devices": many }).to_string();
+    assert_eq!(
+        resolve_json(&many, "{}"),
+        Err(OptionsError::TooManyDevices(40))
+    );
+    let sealed = r#"{"isolation":"sealed","devices":["0403:6001"]}"#;
+    let error = resolve_json(sealed, "{}").unwrap_err().to_string();
+    assert!(
+        error.contains("'devices' cannot be used in a sealed container"),
+        "{error}"
+    );
+
+    let image = parse_image_defaults(r#"{"devices":["0403:6001"],"gpu":false}"#).unwrap();
+    assert_eq!(image.ignored, ["devices"]);
+    assert_eq!(image.values.keys().collect::<Vec<_>>(), ["gpu"]);
+}
+
+#[test]
+fn devices_are_taken_back_by_a_list_without_them() {
+    let options = resolve_json(r#"{"devices":["0403:6001"]}"#, "{}").unwrap();
+    let changed = options.change(&values(r#"{"sound":false}"#)).unwrap();
+    assert_eq!(changed.devices, options.devices);
+    let changed = options.change(&values(r#"{"devices":[]}"#)).unwrap();
+    assert!(changed.devices.is_empty());
+}

@@ -92,14 +92,18 @@ impl Shared {
                 name,
                 image,
                 options,
-                consent: Consent::None,
+                consent_to_mounts: Consent::None,
+                consent_to_devices: Consent::None,
                 may_be_privileged: false,
             };
             if request.check(&configuration.settings)? == Isolation::Privileged {
                 job.require(Act::CreatePrivileged).await?;
                 request.may_be_privileged = true;
             }
-            request.consent = agree_to_mounts(&job, &owner, &request.options).await?;
+            if request.asks_for_devices() {
+                request.consent_to_devices = agree_to_devices(&job).await?;
+            }
+            request.consent_to_mounts = agree_to_mounts(&job, &owner, &request.options).await?;
             job.service()
                 .create(&owner, &configuration.settings, request, &job.reporter)
                 .await?;
@@ -138,9 +142,13 @@ impl Shared {
             let name: ContainerName = name.parse()?;
             let options = from_bus(options)?;
             let owner = users::lookup(job.owner).await?;
-            let changed = job
-                .service()
-                .set_options(&owner, &name, &options, &job.reporter)
+            let service = job.service();
+            let consent = match service.adds_devices(owner.uid, &name, &options).await? {
+                true => agree_to_devices(&job).await?,
+                false => Consent::None,
+            };
+            let changed = service
+                .set_options(&owner, &name, &options, consent, &job.reporter)
                 .await?;
             if changed == Changed::Yes {
                 job.reporter.containers_changed();
@@ -196,6 +204,17 @@ async fn agree_to_mounts(
             first.display(),
             owner.name
         ))
+    })?;
+    Ok(Consent::Given)
+}
+
+/// Has an administrator agree to USB devices.
+async fn agree_to_devices(job: &Job) -> Result<Consent> {
+    job.require(Act::GiveDevices).await.map_err(|error| {
+        error.context(
+            "cannot give the container USB devices: whoever plugs one in later need not be its owner, and \
+             an administrator has to agree",
+        )
     })?;
     Ok(Consent::Given)
 }
