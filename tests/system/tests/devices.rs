@@ -228,3 +228,25 @@ fn what_is_no_device_is_refused_in_words() {
         assert!(said.contains(expected), "{line:?}: {said}");
     }
 }
+
+/// As after a graphics card was taken out: Incus alone does not start such a container.
+#[test]
+fn a_container_starts_without_the_graphics_card_that_it_once_had() {
+    let Some(_host) = shared() else { return };
+    let container = Container::create(ALICE, "t-gpu", &[]);
+    ALICE.kapsule(["stop", "--force", container.name]).ok();
+    let project = format!("--project=kapsule-{}", ALICE.uid);
+    let incus = |args: &[&str]| ROOT.run([&["incus", &project], args].concat());
+    let graphics = ROOT
+        .sh("ls /sys/class/drm/card* /sys/class/drm/renderD*")
+        .status
+        == 0;
+    if !graphics {
+        incus(&["config", "device", "add", container.name, "gpu", "gpu"]).ok();
+        incus(&["start", container.name]).failed();
+    }
+    ALICE.kapsule(["start", container.name]).ok();
+    assert_eq!(container.status(), "Running");
+    let devices = container.incus_config()["devices"].clone();
+    assert_eq!(devices.get("gpu").is_some(), graphics, "{devices}");
+}

@@ -30,6 +30,9 @@ const USB: &str = "kapsule-usb-";
 /// Longest device name of a custom mount, in characters.
 const MAX_DEVICE_NAME: usize = 63;
 
+/// The device that passes on graphics.
+const GPU: &str = "gpu";
+
 /// Where the kernel lists graphics devices. Not `/dev/dri`: the service sees no device nodes.
 const GRAPHICS: &str = "/sys/class/drm";
 
@@ -58,15 +61,7 @@ pub(crate) fn new_instance(
         "kapsule-run".to_owned(),
         read_only(&folders.container(id), kapsule_proto::paths::RUN),
     );
-    if options.gpu && has_graphics(Path::new(GRAPHICS)) {
-        let (_, gid) = numbers::inside(owner, options.isolation);
-        let gid = gid.to_string();
-        // Owned by the user's group: the guest's group numbers are not the host's.
-        devices.insert(
-            "gpu".to_owned(),
-            device([("type", "gpu"), ("gid", &gid), ("mode", "0660")]),
-        );
-    }
+    match_graphics(&mut devices, owner, options);
     devices.extend(usb(owner, options));
     if options.host_rootfs {
         devices.insert(
@@ -164,8 +159,33 @@ pub(super) fn custom_mounts(
     devices.iter().filter(|(name, _)| name.starts_with(MOUNT))
 }
 
-/// Whether the host has a graphics device. Without one, a `gpu` device would keep the instance from
-/// starting.
+/// Gives the instance graphics devices where it may have them and the host has any, and takes them away
+/// where not: Incus refuses to start an instance with one that is not there. Returns whether it made a
+/// difference.
+pub(super) fn match_graphics(devices: &mut Devices, owner: &User, options: &Options) -> bool {
+    follow_graphics(devices, owner, options, Path::new(GRAPHICS))
+}
+
+fn follow_graphics(devices: &mut Devices, owner: &User, options: &Options, class: &Path) -> bool {
+    let wanted = options.gpu && has_graphics(class);
+    if devices.contains_key(GPU) == wanted {
+        return false;
+    }
+    if wanted {
+        let (_, gid) = numbers::inside(owner, options.isolation);
+        let gid = gid.to_string();
+        // Owned by the user's group: the guest's group numbers are not the host's.
+        devices.insert(
+            GPU.to_owned(),
+            device([("type", "gpu"), ("gid", &gid), ("mode", "0660")]),
+        );
+    } else {
+        devices.remove(GPU);
+    }
+    true
+}
+
+/// Whether the host has a graphics device.
 fn has_graphics(class: &Path) -> bool {
     // Beside `card0` and `renderD128` the folder holds connectors and a file `version`.
     let is_device = |name: &str| {
@@ -251,7 +271,7 @@ fn mount_device(path: &Path) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kapsule_core::options::resolve;
+    use kapsule_core::options::{OptionValue, resolve};
     use kapsule_proto::folder::FolderId;
 
     use super::*;
@@ -383,6 +403,24 @@ mod tests {
         assert!(!has_graphics(class.path()) && !has_graphics(&class.path().join("missing")));
         make("renderD128");
         assert!(has_graphics(class.path()));
+
+        // They come and go while a container is stopped.
+        let owner = User::for_tests(1000, 1000);
+        let with = |gpu: bool| {
+            let given = BTreeMap::from([("gpu".to_owned(), OptionValue::Boolean(gpu))]);
+            resolve(&given, &BTreeMap::new(), Isolation::Standard).unwrap()
+        };
+        let mut devices = Devices::new();
+        let missing = class.path().join("missing");
+        let mut follow = |gpu: bool, class: &Path| {
+            let changed = follow_graphics(&mut devices, &owner, &with(gpu), class);
+            (changed, devices.contains_key("gpu"))
+        };
+        assert_eq!(follow(true, &missing), (false, false));
+        assert_eq!(follow(false, class.path()), (false, false));
+        assert_eq!(follow(true, class.path()), (true, true));
+        assert_eq!(follow(true, class.path()), (false, true));
+        assert_eq!(follow(true, &missing), (true, false));
     }
 
     #[test]

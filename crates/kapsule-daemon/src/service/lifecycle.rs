@@ -5,13 +5,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use incus::StateChange;
+use incus::{Instance, StateChange, Versioned};
 use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
+use kapsule_core::options::Options;
 
 use super::follow::follow;
 use super::place::project_name;
-use super::{Changed, Service, incus_error, metadata, spec};
+use super::{Changed, Service, devices, incus_error, metadata, spec};
 use crate::agents::SessionUser;
 use crate::container_id::ContainerId;
 use crate::error::{Error, ErrorKind, Result};
@@ -73,6 +74,7 @@ impl Service {
         let change = if instance.status == "Frozen" {
             StateChange::new(incus::StateAction::Unfreeze)
         } else {
+            self.match_graphics(owner, &instance, &options).await?;
             StateChange::start()
         };
         if let Some(left) = still_cleared_away(&instance) {
@@ -89,6 +91,23 @@ impl Service {
         self.await_agent(id, BOOT_LIMIT, reporter).await?;
         reporter.success(format!("Container '{}' is running", id.name));
         Ok(Changed::Yes)
+    }
+
+    /// Graphics cards may have come or gone since the container was last started.
+    async fn match_graphics(
+        &self,
+        owner: &User,
+        instance: &Versioned<Instance>,
+        options: &Options,
+    ) -> Result<()> {
+        let mut whole = instance.to_put();
+        if !devices::match_graphics(&mut whole.devices, owner, options) {
+            return Ok(());
+        }
+        let project = self.project(owner.uid);
+        let changing = project.put_instance(&instance.name, &whole, Some(&instance.etag));
+        let operation = changing.await.map_err(incus_error)?;
+        operation.wait().await.map(drop).map_err(incus_error)
     }
 
     /// As [`begin`](Self::begin), after that has failed: once Incus has cleared away what is left.

@@ -211,10 +211,7 @@ async fn agree_to_mounts(
 /// Has an administrator agree to USB devices.
 async fn agree_to_devices(job: &Job) -> Result<Consent> {
     job.require(Act::GiveDevices).await.map_err(|error| {
-        error.context(
-            "cannot give the container USB devices: whoever plugs one in later need not be its owner, and \
-             an administrator has to agree",
-        )
+        error.context("an administrator has to agree to USB devices in containers")
     })?;
     Ok(Consent::Given)
 }
