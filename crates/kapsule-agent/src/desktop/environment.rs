@@ -13,7 +13,7 @@ use kapsule_proto::session::Bytes;
 use kapsule_proto::spec::{GuestSpec, SessionShares};
 
 use super::table::Part;
-use super::{LOOK, OPENER, mux};
+use super::{LOOK, OPENER, mux, own_bus};
 use crate::boot;
 use crate::serve::Environment;
 
@@ -119,6 +119,13 @@ impl Guest<'_> {
             let address = format!("unix:path={}", bus.display()).into_bytes();
             // Instead of the guest's own one, which the user manager there has set.
             environment.insert(BUS.to_vec(), address);
+        } else if spec.session_mode {
+            // As a user manager does, where there is none.
+            let own = own_bus::socket(&self.runtime);
+            if is_own_socket(&self.at(&own)) {
+                let address = format!("unix:path={}", own.display()).into_bytes();
+                environment.entry(BUS.to_vec()).or_insert(address);
+            }
         }
     }
 

@@ -12,7 +12,9 @@
 //! | `table` | | which sockets and folders there are, as data |
 //! | `links` | the owner | links to them in the guest's runtime directory and `/tmp/.X11-unix` |
 //! | `watch` | the owner | noticing that the host's have come or gone |
+//! | `own_bus` | the owner | the container's session bus, where no user manager has one |
 //! | `mux` | the owner | a bus of two: the container's and the host's |
+//! | `helper` | | a program that runs for one of these |
 //! | `environment` | the owner | variables of sessions |
 //! | `guest` | the guest's root | fonts, icons, `xdg-open`, and no second sound server |
 //!
@@ -20,8 +22,10 @@
 
 mod environment;
 mod guest;
+mod helper;
 mod links;
 mod mux;
+mod own_bus;
 mod table;
 mod watch;
 

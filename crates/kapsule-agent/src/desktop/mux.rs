@@ -13,11 +13,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
+use super::helper::Helper;
+use super::own_bus;
 use crate::serve::{Poller, Token};
 
 /// The multiplexer, from the read-only mount of the host's installation.
@@ -34,7 +34,7 @@ pub(super) fn socket(runtime: &Path) -> PathBuf {
 #[derive(Debug, Default)]
 pub(crate) struct Mux {
     front: Option<Front>,
-    running: Vec<Running>,
+    running: Vec<Helper>,
 }
 
 /// What programs connect to.
@@ -54,14 +54,6 @@ enum State {
     Taken(u32),
     /// It failed, and may be tried again from then on.
     Pauses(Instant),
-}
-
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    /// Readable when it has ended.
-    process: OwnedFd,
-    since: Instant,
 }
 
 impl Mux {
@@ -115,7 +107,7 @@ impl Mux {
         poller.remove(&front.listener);
         match front.start(poller) {
             Ok(running) => {
-                front.state = State::Taken(running.child.id());
+                front.state = State::Taken(running.id());
                 self.running.push(running);
             }
             Err(error) => {
@@ -129,15 +121,14 @@ impl Mux {
     pub(crate) fn on_end(&mut self, poller: &Poller) {
         let front = &mut self.front;
         self.running.retain_mut(|running| {
-            let Ok(Some(status)) = running.child.try_wait() else {
+            let Some(status) = running.ended(poller) else {
                 return true;
             };
-            poller.remove(&running.process);
             if !status.success() {
                 eprintln!("kapsule-agent: {PROGRAM} has ended: {status}");
             }
             if let Some(front) = front
-                && front.state == State::Taken(running.child.id())
+                && front.state == State::Taken(running.id())
             {
                 front.state = State::Pauses(match status.success() {
                     true => Instant::now(),
@@ -169,39 +160,18 @@ impl Mux {
 }
 
 impl Front {
-    fn start(&self, poller: &Poller) -> io::Result<Running> {
-        let bus = |runtime: &Path| format!("unix:path={}/bus", runtime.display());
+    fn start(&self, poller: &Poller) -> io::Result<Helper> {
+        let bus = |runtime: &Path| format!("unix:path={}", own_bus::socket(runtime).display());
         let own = self.socket.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut child = Command::new(PROGRAM)
+        let mut command = Command::new(PROGRAM);
+        command
             .args(["--listen", "-", "--log-level", "warn"])
             .args(["--container-bus", &bus(own)])
             .args(["--host-bus", &bus(&self.host_runtime)])
             .stdin(OwnedFd::from(self.listener.try_clone()?))
-            .stdout(Stdio::null())
-            .spawn()?;
-        match watch(&child, poller) {
-            Ok(process) => Ok(Running {
-                child,
-                process,
-                since: Instant::now(),
-            }),
-            Err(error) => {
-                // Nobody would notice its end.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error)
-            }
-        }
+            .stdout(Stdio::null());
+        Helper::start(&mut command, Token::Mux, poller)
     }
-}
-
-/// Has the poller tell when the process has ended.
-fn watch(child: &Child, poller: &Poller) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    poller.add(&process, Token::Mux)?;
-    Ok(process)
 }
 
 fn is_socket(path: &Path) -> bool {

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kapsule_proto::paths;
+use kapsule_proto::registration::Context;
 use kapsule_proto::spec::GuestSpec;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::links::{self, Places};
 use super::mux::{self, Mux};
+use super::own_bus::{self, OwnBus};
 use super::table::folders;
 use crate::boot;
 use crate::serve::Poller;
@@ -41,6 +43,9 @@ pub(crate) struct Watch {
     uid: u32,
     /// The bus of two, where the container has one.
     pub(crate) mux: Mux,
+    /// The container's own bus, where no user manager runs one.
+    pub(crate) own_bus: OwnBus,
+    context: Context,
     due: Option<Instant>,
     /// What was complained about last, to say it once.
     problems: Vec<String>,
@@ -48,13 +53,15 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches for the user that this process runs as.
-    pub(crate) fn new(uid: u32) -> io::Result<Self> {
+    pub(crate) fn new(uid: u32, context: Context) -> io::Result<Self> {
         let mounts = std::fs::File::open("/proc/self/mountinfo")?;
         Ok(Self {
             changes: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
             mounts: mounts.into(),
             uid,
             mux: Mux::default(),
+            own_bus: OwnBus::default(),
+            context,
             due: Some(Instant::now()),
             problems: Vec::new(),
         })
@@ -72,7 +79,12 @@ impl Watch {
 
     /// When [`Self::on_time`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.due.into_iter().chain(self.mux.deadline()).min()
+        let buses = self
+            .mux
+            .deadline()
+            .into_iter()
+            .chain(self.own_bus.deadline());
+        self.due.into_iter().chain(buses).min()
     }
 
     /// A folder has changed.
@@ -95,6 +107,9 @@ impl Watch {
     /// Makes the links anew, if it is time.
     pub(crate) fn on_time(&mut self, now: Instant, poller: &Poller) {
         self.mux.on_time(now, poller);
+        if self.own_bus.is_due(now) {
+            self.due = Some(now);
+        }
         if self.due.is_none_or(|due| due > now) {
             return;
         }
@@ -108,6 +123,13 @@ impl Watch {
         if is_owned(&places.runtime, self.uid) {
             links::refresh(&places, spec.session, &mut problems);
             let (own, hosts) = (&places.runtime, &places.host_runtime);
+            let own_bus = spec.session_mode && self.context == Context::Plain;
+            if let Err(error) = self.own_bus.want(own_bus, &spec.owner, own, poller) {
+                problems.push(format!(
+                    "cannot start a bus at {}: {error}",
+                    own_bus::socket(own).display()
+                ));
+            }
             if let Err(error) = self.mux.want(spec.dbus_mux, own, hosts, poller) {
                 problems.push(format!(
                     "cannot make {}: {error}",

@@ -42,7 +42,7 @@ use self::registration::{News, Registration};
 use self::session::{Session, Shared};
 use crate::desktop;
 
-pub(crate) use self::environment::Environment;
+pub(crate) use self::environment::{Environment, base as base_environment};
 pub(crate) use self::poller::{Poller, Token};
 
 /// Most sessions at once.
@@ -96,7 +96,7 @@ impl<'a> Server<'a> {
         let open_files = raise_open_files();
         let poller = Poller::new()?;
         let uid = getuid().as_raw();
-        let desktop = watch_desktop(uid, &poller);
+        let desktop = watch_desktop(uid, options.context, &poller);
         Ok(Self {
             options,
             desktop,
@@ -153,6 +153,7 @@ impl<'a> Server<'a> {
             Token::Sockets => self.with_desktop(|it, _| it.on_change()),
             Token::Mounts => self.with_desktop(|it, _| it.on_mounts()),
             Token::Bus => self.with_desktop(|it, poller| it.mux.on_client(poller)),
+            Token::OwnBus => self.with_desktop(|it, poller| it.own_bus.on_end(poller)),
             Token::Mux => self.with_desktop(|it, poller| it.mux.on_end(poller)),
             Token::Client(id) => self.with(id, Session::on_client),
             Token::Process(id) => self.with(id, Session::on_process),
@@ -246,8 +247,8 @@ impl Options {
     }
 }
 
-fn watch_desktop(uid: u32, poller: &Poller) -> Option<desktop::Watch> {
-    let watched = desktop::Watch::new(uid).and_then(|watch| {
+fn watch_desktop(uid: u32, context: Context, poller: &Poller) -> Option<desktop::Watch> {
+    let watched = desktop::Watch::new(uid, context).and_then(|watch| {
         poller.add(watch.changes(), Token::Sockets)?;
         poller.add_urgent(watch.mounts(), Token::Mounts)?;
         Ok(watch)

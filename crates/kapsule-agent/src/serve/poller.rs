@@ -25,6 +25,8 @@ pub(crate) enum Token {
     Bus,
     /// A D-Bus multiplexer has ended.
     Mux,
+    /// The container's own session bus has ended.
+    OwnBus,
     /// A session's client sent something or went away.
     Client(u64),
     /// A session's process ended.
@@ -42,6 +44,7 @@ impl Token {
             Self::Mounts => 3,
             Self::Bus => 4,
             Self::Mux => 5,
+            Self::OwnBus => 6,
             Self::Client(id) => id << 3,
             Self::Process(id) => id << 3 | 1,
             Self::Report(id) => id << 3 | 2,
@@ -56,7 +59,8 @@ impl Token {
             (0, 2) => Self::Sockets,
             (0, 3) => Self::Mounts,
             (0, 4) => Self::Bus,
-            (0, _) => Self::Mux,
+            (0, 5) => Self::Mux,
+            (0, _) => Self::OwnBus,
             (id, 0) => Self::Client(id),
             (id, 1) => Self::Process(id),
             (id, _) => Self::Report(id),

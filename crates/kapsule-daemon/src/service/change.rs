@@ -68,6 +68,7 @@ impl Service {
         // Should this fail, the next start does it. The folders stay those that were mounted.
         let shares = spec::read(&self.folders.container(&id)).map_or_else(Vec::new, |it| it.shares);
         self.introduce(&id, owner, &after, shares, &instance.config)?;
+        self.tell_about_bus(&id, &after, reporter);
         reporter.success(format!("Container '{name}' is changed"));
         Ok(Changed::Yes)
     }

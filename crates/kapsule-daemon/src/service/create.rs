@@ -160,6 +160,7 @@ impl Service {
             self.take_back(&id).await;
             return Err(error);
         }
+        self.tell_about_bus(&id, &options, reporter);
         reporter.success(format!("Container '{}' is ready", id.name));
         Ok(())
     }

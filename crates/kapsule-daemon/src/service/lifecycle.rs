@@ -6,6 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use incus::{Instance, StateChange, Versioned};
+use kapsule_core::container::AgentState;
 use kapsule_core::isolation::Isolation;
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::Options;
@@ -89,6 +90,7 @@ impl Service {
         };
         started.map_err(|error| error.context(format!("cannot start container '{}'", id.name)))?;
         self.await_agent(id, BOOT_LIMIT, reporter).await?;
+        self.tell_about_bus(id, &options, reporter);
         reporter.success(format!("Container '{}' is running", id.name));
         Ok(Changed::Yes)
     }
@@ -177,6 +179,15 @@ impl Service {
             id.name
         ));
         Ok(())
+    }
+
+    /// Who asked for a session bus of the container's own is told where there may be none.
+    pub(super) fn tell_about_bus(&self, id: &ContainerId, options: &Options, reporter: &Reporter) {
+        if options.session_mode && self.agents.state(id) == AgentState::Plain {
+            reporter.hint(
+                "The container has no user manager: its session bus is the dbus-daemon that is installed in it, if any",
+            );
+        }
     }
 
     fn stopped_again(&self, id: &ContainerId) -> Error {

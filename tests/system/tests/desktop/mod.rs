@@ -10,6 +10,7 @@ mod bus;
 mod display;
 mod mux;
 mod options;
+mod own_bus;
 mod relogin;
 mod sound;
 
