@@ -8,6 +8,7 @@
 //! for each folder in the host's `/mnt`. What the guest has at such a path stays, and what was made here
 //! is removed when the host has it no more.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -96,25 +97,29 @@ fn mirror(inside: &Path, host: &Path) -> io::Result<()> {
     if is_same(inside, host) {
         return Ok(());
     }
+    let folders = folders(host);
     for entry in fs::read_dir(inside)?.flatten() {
-        if let Ok(to) = fs::read_link(entry.path())
-            && to == host.join(entry.file_name())
-            && to.symlink_metadata().is_err()
+        let name = entry.file_name();
+        if !folders.contains(&name)
+            && fs::read_link(entry.path()).is_ok_and(|to| to == host.join(&name))
         {
             fs::remove_file(entry.path())?;
         }
     }
-    let Ok(entries) = fs::read_dir(host) else {
-        return Ok(());
-    };
-    let folders = entries
-        .flatten()
-        // Not asked what is behind it: a file system that does not answer is not waited for.
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    for entry in folders.take(MAX_LINKS) {
-        link(inside, host, entry.file_name())?;
+    for name in folders.into_iter().take(MAX_LINKS) {
+        link(inside, host, name)?;
     }
     Ok(())
+}
+
+/// The folders in a folder of the host, by what stands there alone. They are not asked themselves: one that
+/// is mounted when somebody asks (autofs) would be mounted, and one that does not answer waited for.
+fn folders(host: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(host).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.file_name())
+        .collect()
 }
 
 /// A link of this name, unless there is something.

@@ -157,7 +157,7 @@ pub(crate) fn inner(place: &Place) -> Result<()> {
 }
 
 /// Device nodes for the host, made anew, since the machine's have modes that are too narrow: rootless
-/// Podman needs /dev/net/tun and FUSE needs /dev/fuse for everyone.
+/// Podman needs /dev/net/tun and FUSE needs /dev/fuse for everyone. systemd's automounts need /dev/autofs.
 fn device_nodes(place: &Place) -> Result<Vec<(PathBuf, String)>> {
     let dir = place.dir().join("dev");
     fs::create_dir_all(&dir)?;
@@ -165,6 +165,7 @@ fn device_nodes(place: &Place) -> Result<Vec<(PathBuf, String)>> {
         ("fuse", 10, 229, 0o666),
         ("net/tun", 10, 200, 0o666),
         ("loop-control", 10, 237, 0o660),
+        ("autofs", 10, 235, 0o600),
     ];
     let mut nodes: Vec<(String, FileType, u32, u32, u32)> = characters
         .into_iter()

@@ -333,9 +333,10 @@ impl Service {
 
 fn not_killed(id: &ContainerId) -> Error {
     Error::failed(format!(
-        "Incus did not get container '{0}' killed within {1} s, and still tries. Something in the \
-         kernel holds it, such as a file system that does not answer; an administrator sees with \
-         'incus list --project {2}' whether it is gone by now, and else has to restart the machine",
+        "Incus did not get container '{0}' killed within {1} s, and still tries. A process in it waits in \
+         the kernel, as for a file system whose server is away: end that one on the host (the program \
+         'sshfs'; 'umount -f' for NFS), and the container stops. An administrator sees with \
+         'incus list --project {2}' whether it has",
         id.name,
         KILL_LIMIT.as_secs(),
         project_name(id.owner)

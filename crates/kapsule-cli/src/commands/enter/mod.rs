@@ -13,8 +13,10 @@
 //! | `patience` | how long each step of it may take |
 //! | `who` | as whom |
 //! | `working_directory` | where |
+//! | `answering` | whether a directory answers |
 //! | `host_shell` | what `--or-host` falls back to |
 
+mod answering;
 mod host_shell;
 mod open;
 mod patience;

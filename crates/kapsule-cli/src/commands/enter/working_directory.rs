@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kapsule_core::isolation::Isolation;
 
+use super::answering::answers;
 use crate::ui;
 
 /// The directory to start in, absolute; nothing for the home. A sealed container has none of the
@@ -25,9 +26,22 @@ pub(super) fn working_directory(asked: Option<&Path>, isolation: Isolation) -> O
     asked.is_absolute().then(|| asked.to_owned())
 }
 
-/// The one that was asked for if it exists, else the current one, if that still exists.
+/// The one that was asked for if it exists, else the current one, if that still exists; nothing where it
+/// does not answer.
 fn here(asked: Option<&Path>) -> Option<PathBuf> {
     let current = current_directory();
+    let wanted = asked
+        .and_then(|asked| std::path::absolute(asked).ok())
+        .or_else(|| current.clone());
+    if let Some(wanted) = wanted
+        && !answers(&wanted)
+    {
+        ui::warning(&format!(
+            "the directory '{}' does not answer, so its server may be away; starting in the home",
+            ui::escape(&wanted.to_string_lossy())
+        ));
+        return None;
+    }
     let Some(asked) = asked else { return current };
     if asked.is_dir() {
         // Not resolved: inside, links may lead elsewhere.
@@ -46,11 +60,32 @@ fn here(asked: Option<&Path>) -> Option<PathBuf> {
 /// The current directory by the name that the user came to it (`PWD`), as a home may be reached
 /// through a link that exists on both sides, and its target only here.
 fn current_directory() -> Option<PathBuf> {
-    let is_here = |path: &PathBuf| path.is_absolute() && is_same_directory(path, Path::new("."));
     let logical = std::env::var_os("PWD").map(PathBuf::from);
-    logical
-        .filter(is_here)
-        .or_else(|| std::env::current_dir().ok())
+    // The kernel knows its name without looking at it.
+    let Ok(physical) = std::env::current_dir() else {
+        return logical.filter(|it| it.is_absolute() && is_same_directory(it, Path::new(".")));
+    };
+    let logical = logical.filter(|it| it.is_absolute() && leads_to(it, &physical));
+    Some(logical.unwrap_or(physical))
+}
+
+/// Whether a path leads to a directory, whose real name is `physical`. What both end with is left away
+/// first, as it is the same below the same directory: the directory itself may be one that does not
+/// answer.
+fn leads_to(path: &Path, physical: &Path) -> bool {
+    let (mut above, mut above_physical) = (vec![path], vec![physical]);
+    while let (Some(one), Some(other)) = (above.last(), above_physical.last())
+        && one.file_name().is_some()
+        && one.file_name() == other.file_name()
+        && let (Some(one), Some(other)) = (one.parent(), other.parent())
+    {
+        above.push(one);
+        above_physical.push(other);
+    }
+    let pairs = above.iter().zip(&above_physical).rev();
+    pairs
+        .into_iter()
+        .any(|(one, other)| one == other || is_same_directory(one, other))
 }
 
 fn is_same_directory(one: &Path, other: &Path) -> bool {
@@ -72,6 +107,27 @@ mod tests {
         assert_eq!(here(Some(Path::new("src"))), Some(current.join("src")));
         assert_eq!(here(Some(Path::new("/"))), Some(PathBuf::from("/")));
         assert_eq!(here(Some(Path::new("/nonexistent"))), Some(current));
+    }
+
+    #[test]
+    fn a_name_for_a_directory_leads_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("var/home/a/b")).unwrap();
+        std::fs::create_dir_all(root.join("other/home/a/b")).unwrap();
+        std::os::unix::fs::symlink("var/home", root.join("home")).unwrap();
+        std::os::unix::fs::symlink("a/b", root.join("home/short")).unwrap();
+        let physical = root.join("var/home/a/b");
+        for (path, leads) in [
+            ("var/home/a/b", true),
+            ("home/a/b", true),
+            ("home/short", true),
+            ("other/home/a/b", false),
+            ("home/a", false),
+            ("nonexistent/a/b", false),
+        ] {
+            assert_eq!(leads_to(&root.join(path), &physical), leads, "{path}");
+        }
     }
 
     #[test]
