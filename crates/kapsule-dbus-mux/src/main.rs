@@ -27,7 +27,11 @@ use crate::client::Buses;
 use crate::names::Names;
 use crate::server::Socket;
 
-/// Makes one session bus of the host's and a container's.
+/// Makes one session bus of the host's and a container's
+///
+/// Programs in the container that connect to it see the services of both. The agent of a container
+/// with the option 'dbus_mux' starts it there when the first program connects; it need not be started by
+/// hand. Switched on and off with: kapsule set NAME --dbus-mux, --no-dbus-mux
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

@@ -4,7 +4,9 @@
 //! `org.kde.kapsule.Admin1`: what belongs to other users, and what holds for all of them. For
 //! administrators, as polkit knows them, and root.
 
-use zbus::{ObjectPath, OwnedObjectPath};
+use std::collections::HashMap;
+
+use zbus::{ObjectPath, OwnedObjectPath, Variant};
 
 /// An operation of any user: path, user id, description, status.
 pub type OperationStruct = (OwnedObjectPath, u32, String, String);
@@ -36,6 +38,15 @@ pub trait Admin1 {
     /// Stops (by force without asking its init) and starts a container.
     #[zbus(allow_interactive_auth)]
     fn restart(&self, owner: &str, name: &str, force: bool) -> zbus::Result<OwnedObjectPath>;
+
+    /// Changes options of a container, as `Containers1.SetOptions`.
+    #[zbus(allow_interactive_auth)]
+    fn set_options(
+        &self,
+        owner: &str,
+        name: &str,
+        options: &HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
 
     /// Deletes a container; a running one only by force.
     #[zbus(allow_interactive_auth)]

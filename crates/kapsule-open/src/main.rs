@@ -33,7 +33,10 @@ const HELP: &str = "\
 usage: xdg-open { FILE | URL }
 
 Opens a link, or a file that the host sees too, with the programs of the host. What only this container
-has is opened by the container's own xdg-open, where it has one.";
+has is opened by the container's own xdg-open, where it has one. This is Kapsule's (kapsule-open), and there
+while the container is given the host's session bus: kapsule set NAME --no-session-bus takes it away.
+
+Exit status: 0 the host opens it, 1 wrong use, 2 no such file, 4 it could not be opened.";
 
 // What xdg-open's manual promises.
 const WRONG_USE: u8 = 1;
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         return ExitCode::from(WRONG_USE);
     };
     match argument.to_str() {
-        Some("--help" | "--manual") => {
+        Some("-h" | "--help" | "--manual") => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
         }

@@ -36,19 +36,25 @@ mod relay;
 mod report;
 mod waiting;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: kapsule-ports
+
+Has what listens on TCP ports in your containers on this system's localhost, at the same ports. It is a
+service of your session, started by systemd; there is nothing to type:
+
+  systemctl --user status kapsule-ports     whether it runs
+  journalctl --user -u kapsule-ports        which ports came and went
+  kapsule info NAME                         the ports of a container
+  kapsule set NAME --no-ports               none of this container's
+
+Options: --help, --version";
 
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
-        if argument == "--version" {
-            println!("kapsule-ports {}", kapsule_core::VERSION);
-            return ExitCode::SUCCESS;
-        }
-        eprintln!(
-            "kapsule-ports: unknown argument {argument:?}. It takes none but --version, and is \
-             started by systemd: systemctl --user start kapsule-ports.service"
-        );
-        return ExitCode::from(2);
+        return answer(&argument);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -68,4 +74,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// It takes no arguments, but tells what it is.
+fn answer(argument: &OsStr) -> ExitCode {
+    match argument.to_str() {
+        Some("-h" | "--help") => println!("{HELP}"),
+        Some("-V" | "--version") => println!("kapsule-ports {}", kapsule_core::VERSION),
+        _ => {
+            eprintln!("kapsule-ports: unknown argument {argument:?}; see kapsule-ports --help");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
 }

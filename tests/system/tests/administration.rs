@@ -65,6 +65,16 @@ fn root_manages_another_users_container() {
     ROOT.kapsule(["restart", "--owner", "bob", "--force", theirs.name])
         .ok();
     assert_eq!(theirs.status(), "Running");
+    ROOT.kapsule(["set", "--owner", "bob", theirs.name, "--no-ports"])
+        .ok();
+    assert_eq!(
+        (
+            &theirs.info()["options"]["ports"],
+            &mine.info()["options"]["ports"]
+        ),
+        (&false.into(), &true.into())
+    );
+    ROOT.kapsule(["set", theirs.name, "--ports"]).failed();
     ROOT.kapsule(["rm", "--owner", "bob", theirs.name]).failed();
     ROOT.kapsule(["rm", "--owner", "bob", "--force", theirs.name])
         .ok();

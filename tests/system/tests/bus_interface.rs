@@ -140,6 +140,7 @@ fn the_root_object() {
             ("method", "ListAll", "", "s"),
             ("method", "ListOperations", "", "a(ouss)"),
             ("method", "Restart", "ssb", "o"),
+            ("method", "SetOptions", "ssa{sv}", "o"),
             ("method", "SetSystemDefault", "ss", "s"),
             ("method", "Start", "ss", "o"),
             ("method", "Stop", "ssb", "o"),
@@ -329,7 +330,7 @@ fn errors_have_names() {
 #[test]
 fn managed_objects_are_the_operations() {
     let Some(_host) = shared() else { return };
-    let container = Container::planned(ALICE, "t-managed");
+    let container = Container::planned(ALICE, "t-object");
     let path = ALICE.launch(
         "CreateContainer",
         &["ssa{sv}", container.name, "local:debian", "0"],

@@ -221,6 +221,16 @@ fn help_and_version() {
     ] {
         assert!(create.contains(flag), "{flag}: {create}");
     }
+    // Those that nobody starts by hand say what they are for.
+    for (program, what) in [
+        ("kapsule-ports", "localhost"),
+        ("guest/kapsule-dbus-mux", "session bus"),
+        ("guest/kapsule-open", "link"),
+    ] {
+        let help = ALICE.run([&format!("/usr/lib/kapsule/{program}"), "--help"]);
+        assert!(help.ok().contains(what), "{program}: {help}");
+        assert!(help.text().contains("kapsule set"), "{program}: {help}");
+    }
     // A manual page for each.
     ALICE
         .sh("test -e /usr/share/man/man1/kapsule.1 -o -e /usr/share/man/man1/kapsule.1.gz")

@@ -97,6 +97,7 @@ fn what_is_dangerous_is_refused_where_nobody_can_be_asked() {
             "kapsule list --all-users".to_owned(),
             format!("kapsule info --owner alice {name}"),
             format!("kapsule stop --owner alice --force {name}"),
+            format!("kapsule set --owner alice --no-sound {name}"),
             format!("kapsule rm --owner 1000 --force {name}"),
         ] {
             let mut outputs = vec![BOB.sh(&script)];

@@ -64,6 +64,10 @@ const ADMIN: &[Call] = &[
     ("ListAll", &[]),
     ("ListOperations", &[]),
     ("Restart", &["ssb", "alice", "NAME", "true"]),
+    (
+        "SetOptions",
+        &["ssa{sv}", "alice", "NAME", "1", "sound", "b", "false"],
+    ),
     ("SetSystemDefault", &["ss", "storage.pool", "t-stolen"]),
     ("Start", &["ss", "alice", "NAME"]),
     ("Stop", &["ssb", "alice", "NAME", "true"]),

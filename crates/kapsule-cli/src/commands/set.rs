@@ -12,6 +12,7 @@ use crate::option_flags::ChangeFlags;
 use crate::ui;
 
 use super::container_name;
+use super::owner::OwnerFlag;
 
 /// Change options of a container, also while it runs
 ///
@@ -20,11 +21,14 @@ use super::container_name;
 #[command(after_help = "\
 Examples:
   kapsule set dev --no-sound
-  kapsule set dev --agents --no-session-bus")]
+  kapsule set dev --agents --no-session-bus
+  kapsule set --owner alice dev --no-ports")]
 pub(crate) struct Args {
     /// The container
     #[arg(add = ArgValueCandidates::new(completion::container_names))]
     name: String,
+    #[command(flatten)]
+    owner: OwnerFlag,
     #[command(flatten)]
     options: ChangeFlags,
 }
@@ -37,11 +41,15 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
             .hint("see what can be changed: kapsule set --help"));
     }
     let containers = bus.containers().await?;
-    run_operation(bus, async || {
-        containers.set_options(name.as_str(), &options).await
+    let admin = bus.admin().await?;
+    run_operation(bus, async || match args.owner.other() {
+        None => containers.set_options(name.as_str(), &options).await,
+        Some(owner) => admin.set_options(owner, name.as_str(), &options).await,
     })
     .await
     .map_err(|error| error.context(format!("cannot change container '{name}'")))?;
-    ui::hint(&format!("see what is in force: kapsule info {name}"));
+    let whose = args.owner.other().map(|it| format!("--owner {it} "));
+    let whose = whose.unwrap_or_default();
+    ui::hint(&format!("see what is in force: kapsule info {whose}{name}"));
     Ok(())
 }

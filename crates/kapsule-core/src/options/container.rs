@@ -73,6 +73,22 @@ fn kinds(texts: &[String]) -> Result<Vec<UsbId>, OptionsError> {
     Ok(kinds?.into_iter().collect())
 }
 
+/// Why an option cannot be on without another one, in a container where changes were asked for.
+fn requires(
+    key: &'static str,
+    needs: &'static str,
+    changes: &BTreeMap<String, OptionValue>,
+) -> OptionsError {
+    if changes.contains_key(key) {
+        OptionsError::Requires { key, needs }
+    } else {
+        OptionsError::Needed {
+            needed: needs,
+            by: key,
+        }
+    }
+}
+
 impl Options {
     /// With these values, and the level's where there is none. Nothing is checked yet.
     pub(super) fn of<'v>(
@@ -137,14 +153,14 @@ impl Options {
             values.insert(key.clone(), value.clone());
         }
         let changed = Self::of(self.isolation, |key| values.get(key))?;
-        let own_bus_off = changes.get("session_mode") == Some(&OptionValue::Boolean(false));
-        if own_bus_off && changed.dbus_mux {
-            return Err(OptionsError::Requires {
-                key: "dbus_mux",
-                needs: "session_mode",
-            });
+        let to_be_off = |key: &str| changes.get(key) == Some(&OptionValue::Boolean(false));
+        if to_be_off("session_mode") && changed.dbus_mux {
+            return Err(requires("dbus_mux", "session_mode", changes));
         }
-        changed.check()?;
+        changed.check().map_err(|error| match error {
+            OptionsError::Requires { key, needs } => requires(key, needs, changes),
+            other => other,
+        })?;
         Ok(changed)
     }
 

@@ -43,6 +43,17 @@ pub enum OptionsError {
         /// The option that is off.
         needs: &'static str,
     },
+    /// An option of a container that is to be off, while another one that needs it stays on.
+    #[error(
+        "option '{needed}' cannot be off while '{by}' is on, which needs it. Switch both off: \
+         'kapsule set NAME {} {}'", no_flag(.by), no_flag(.needed)
+    )]
+    Needed {
+        /// The option that is to be off.
+        needed: &'static str,
+        /// The option that is on, and stays so.
+        by: &'static str,
+    },
     /// A level of isolation that there is not.
     #[error("{who} asks for what cannot be: {error}")]
     Level {
@@ -89,6 +100,11 @@ pub enum OptionsError {
         /// Why.
         reason: &'static str,
     },
+}
+
+/// How an option is switched off on the command line.
+fn no_flag(key: &str) -> String {
+    format!("--no-{}", key.replace('_', "-"))
 }
 
 pub(super) fn known_keys() -> Vec<&'static str> {

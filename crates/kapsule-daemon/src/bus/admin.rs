@@ -4,10 +4,11 @@
 //! `org.kde.kapsule.Admin1`: what belongs to other users, and what holds for all of them. A user
 //! is always named; nothing here happens to somebody else's things by mistake.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use zbus::message::Header;
-use zbus::{ObjectPath, OwnedObjectPath, interface};
+use zbus::{ObjectPath, OwnedObjectPath, OwnedVariant, interface};
 
 use super::launch::{Change, Launched, Whose};
 use super::look::to_json;
@@ -67,6 +68,17 @@ impl Admin1 {
     ) -> Result<Launched> {
         let (whose, change) = (whose(&owner).await?, Change::Restart { force });
         self.0.change(&header, whose, name, change).await
+    }
+
+    async fn set_options(
+        &self,
+        owner: String,
+        name: String,
+        options: HashMap<String, OwnedVariant>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Launched> {
+        let whose = whose(&owner).await?;
+        self.0.set_options(&header, whose, name, options).await
     }
 
     async fn delete(

@@ -70,6 +70,6 @@ impl Containers1 {
         options: HashMap<String, OwnedVariant>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Launched> {
-        self.0.set_options(&header, name, options).await
+        self.0.set_options(&header, Whose::Own, name, options).await
     }
 }

@@ -74,7 +74,11 @@ fn who_walks_into_an_automount_inside_has_it_mounted() {
     let mounts = "grep t-automounted /proc/self/mountinfo | grep -vc ' autofs '; true";
 
     let set = PLACES.map(|place| Automount::set(place, SERVED, 3600));
-    let linked = |name: &str| container.sh(&format!("readlink /mnt/{name}; true")) != "";
+    let linked = |name: &str| {
+        !container
+            .sh(&format!("readlink /mnt/{name}; true"))
+            .is_empty()
+    };
     host.wait_until("it has its link", || linked("t-automounted"));
     // Kapsule looks at that folder again, and walks into nothing.
     ROOT.run(["mkdir", "-p", "/mnt/t-other"]).ok();

@@ -45,7 +45,7 @@ impl Sshfs {
     }
 
     /// A command of somebody who stands in a folder there when the server falls silent.
-    fn from_there(&self, command: &str) -> kapsule_system_tests::process::Output {
+    fn standing_there(&self, command: &str) -> kapsule_system_tests::process::Output {
         ALICE.sh(&format!(
             "systemctl --user kill -s CONT t-sftp && cd {}/folder && systemctl --user kill -s STOP t-sftp &&
              exec {command}",
@@ -121,11 +121,11 @@ fn a_silent_server_keeps_nobody_waiting_who_does_not_ask_it() {
         let (command, rest) = command.split_once(' ').unwrap_or((command, ""));
         let argument = if command == "list" { "" } else { name };
         sshfs
-            .from_there(&format!("kapsule {command} {rest} {argument}"))
+            .standing_there(&format!("kapsule {command} {rest} {argument}"))
             .ok();
     }
     for at in ["", "--cwd .", "--cwd /home/alice/t-ssh/folder"] {
-        let entered = sshfs.from_there(&format!("kapsule enter {at} {name} -- pwd </dev/null"));
+        let entered = sshfs.standing_there(&format!("kapsule enter {at} {name} -- pwd </dev/null"));
         assert_eq!(entered.ok(), "/home/alice", "{at:?}");
         let note = entered.errors();
         assert!(note.contains("t-ssh/folder' does not answer"), "{note}");

@@ -128,6 +128,28 @@ fn a_container_that_there_is_changes_what_it_can() {
     );
 }
 
+/// Whoever switches off what another option needs is told what to type.
+#[test]
+fn what_another_option_needs_is_not_switched_off_alone() {
+    let before = resolve_json(r#"{"dbus_mux":true}"#, "{}").unwrap();
+    for (changes, needed) in [
+        (r#"{"session_mode":false}"#, "session_mode"),
+        (r#"{"session_bus":false}"#, "session_bus"),
+    ] {
+        let error = before.change(&values(changes)).unwrap_err();
+        let (by, text) = ("dbus_mux", error.to_string());
+        assert_eq!(error, OptionsError::Needed { needed, by });
+        let typed = format!("--no-dbus-mux --no-{}'", needed.replace('_', "-"));
+        assert!(text.ends_with(&typed), "{text}");
+    }
+    let off = values(r#"{"session_mode":false,"dbus_mux":false}"#);
+    assert!(!before.change(&off).unwrap().session_mode);
+    // Who asks for both at once has said two things.
+    let both = values(r#"{"session_mode":false,"dbus_mux":true}"#);
+    let error = before.change(&both).unwrap_err();
+    assert!(matches!(error, OptionsError::Requires { .. }), "{error}");
+}
+
 #[test]
 fn every_option_of_the_schema_has_a_value() {
     let options = resolve_json("{}", "{}").unwrap();

@@ -134,10 +134,11 @@ impl Shared {
     pub(in crate::bus) async fn set_options(
         self: &Arc<Self>,
         header: &Header<'_>,
+        whose: Whose,
         name: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<Launched> {
-        let asked = Asked::own(OperationKind::SetOptions, &name);
+        let asked = Asked::new(OperationKind::SetOptions, &name, whose);
         self.launch(header, asked, async move |job| {
             let name: ContainerName = name.parse()?;
             let options = from_bus(options)?;
