@@ -22,8 +22,9 @@ use super::table::folders;
 use crate::boot;
 use crate::serve::Poller;
 
-/// What comes within this time is one change: a session starts a dozen sockets at once, and podman
-/// makes mounts by the hundred.
+/// The first change is followed at once, as a service on the bus may have told a program of a path that
+/// it is to open now. What comes within this time after that is one change: a session starts a dozen
+/// sockets at once, and podman makes mounts by the hundred.
 const SETTLE: Duration = Duration::from_millis(150);
 /// As long as the guest's init may still be mounting things over `/run` and `/tmp`.
 const FIRST: Duration = Duration::from_millis(500);
@@ -47,6 +48,8 @@ pub(crate) struct Watch {
     pub(crate) own_bus: OwnBus,
     context: Context,
     due: Option<Instant>,
+    /// When the links were made last.
+    made: Option<Instant>,
     /// What was complained about last, to say it once.
     problems: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl Watch {
             own_bus: OwnBus::default(),
             context,
             due: Some(Instant::now()),
+            made: None,
             problems: Vec::new(),
         })
     }
@@ -101,7 +105,8 @@ impl Watch {
     }
 
     fn soon(&mut self) {
-        self.due.get_or_insert_with(|| Instant::now() + SETTLE);
+        let (now, made) = (Instant::now(), self.made);
+        self.due.get_or_insert_with(|| next(now, made));
     }
 
     /// Makes the links anew, if it is time.
@@ -114,6 +119,7 @@ impl Watch {
             return;
         }
         self.due = None;
+        self.made = Some(now);
         let Some((spec, places)) = self.places() else {
             return;
         };
@@ -184,4 +190,24 @@ fn is_owned(folder: &Path, uid: u32) -> bool {
     folder
         .symlink_metadata()
         .is_ok_and(|it| it.is_dir() && it.uid() == uid)
+}
+
+/// When a change is followed.
+fn next(now: Instant, made: Option<Instant>) -> Instant {
+    made.map_or(now, |made| now.max(made + SETTLE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_change_is_followed_at_once_and_many_are_one() {
+        let start = Instant::now();
+        assert_eq!(next(start, None), start);
+        let soon = start + Duration::from_millis(1);
+        assert_eq!(next(soon, Some(start)), start + SETTLE);
+        let late = start + 2 * SETTLE;
+        assert_eq!(next(late, Some(start)), late);
+    }
 }

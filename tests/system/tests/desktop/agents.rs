@@ -3,10 +3,10 @@
 
 //! Keys stay in the agents of the host, and programs inside sign with them.
 
-use kapsule_system_tests::container::common;
-use kapsule_system_tests::host::{ALICE, shared};
+use kapsule_system_tests::container::{Container, common};
+use kapsule_system_tests::host::{ALICE, alone, shared};
 
-use super::{inside, server};
+use super::{hosts, inside, server};
 
 #[test]
 fn ssh_keys() {
@@ -66,4 +66,71 @@ fn gpg_signs() {
     ALICE
         .sh("gpgconf --kill all; rm -rf ~/.gnupg ~/t-signed")
         .ok();
+}
+
+/// A keyring of alice's session, unlocked as at a login.
+struct Keyring;
+
+impl Keyring {
+    fn unlock() -> Self {
+        Self::end();
+        ALICE
+            .sh("printf password > ~/t-password && \
+                 systemd-run --user --quiet --collect --unit t-keyring -p StandardInput=file:$HOME/t-password \
+                     gnome-keyring-daemon --foreground --unlock --components=secrets,pkcs11")
+            .ok();
+        Self
+    }
+
+    fn end() {
+        drop(ALICE.sh(
+            "systemctl --user stop t-keyring gnome-keyring-daemon.service gnome-keyring-daemon.socket
+             rm -rf ~/.local/share/keyrings ~/t-password $XDG_RUNTIME_DIR/keyring
+             systemctl --user start gnome-keyring-daemon.socket",
+        ));
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        Self::end();
+    }
+}
+
+#[test]
+fn secrets_are_those_of_the_hosts_keyring() {
+    let Some(host) = alone() else { return };
+    let container = common();
+    let _keyring = Keyring::unlock();
+    let tool = hosts("secret-tool");
+    host.wait_until("the keyring answers", || {
+        ALICE
+            .sh("busctl --user status org.freedesktop.secrets")
+            .status
+            == 0
+    });
+    // Spaces at the ends: a secret is what it is.
+    ALICE
+        .sh("printf ' of the host ' | secret-tool store --label=t-label t-where host")
+        .ok();
+    let lookup = format!("{tool} lookup t-where host");
+    assert_eq!(inside(container, "", &lookup).ok(), " of the host ");
+    let store = format!("printf 'from inside' | {tool} store --label=t-label t-where inside");
+    inside(container, "", &store).ok();
+    let found = ALICE.run(["secret-tool", "lookup", "t-where", "inside"]);
+    assert_eq!(found.ok(), "from inside");
+    inside(container, "", &format!("{tool} clear t-where inside")).ok();
+    let found = ALICE.run(["secret-tool", "lookup", "t-where", "inside"]);
+    assert_eq!(found.text(), "", "{found}");
+
+    // What speaks to it directly finds its sockets.
+    for socket in ["control", "pkcs11"] {
+        let line = format!("test -S $XDG_RUNTIME_DIR/keyring/{socket} && echo there; true");
+        host.wait_until(socket, || container.sh(&line) == "there");
+    }
+    // Without the bus of the session there are no secrets.
+    let own = Container::create(ALICE, "t-no-secrets", &["--no-session-bus"]);
+    let refused = inside(&own, "", &lookup);
+    assert!(!refused.all().contains("of the host"), "{refused}");
+    refused.failed();
 }

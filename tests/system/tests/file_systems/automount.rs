@@ -90,7 +90,11 @@ fn who_walks_into_an_automount_inside_has_it_mounted() {
         sees(&host, &container, automount.place, "served");
         assert!(automount.is_mounted(), "{}", automount.place);
     }
-    // With the automount goes what it mounted.
+    // With the automount goes what it mounted, also from a container that started when it was mounted.
+    ALICE.kapsule(["restart", container.name]).ok();
+    for place in PLACES {
+        sees(&host, &container, place, "served");
+    }
     drop(set);
     for place in PLACES {
         sees(&host, &container, place, "");
