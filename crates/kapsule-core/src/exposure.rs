@@ -89,12 +89,15 @@ fn fact(topic: Topic, open: bool, text: &str) -> Fact {
 }
 
 fn home(options: &Options) -> Fact {
-    if options.mount_home {
-        fact(Topic::Home, true, "can read and write your home folder")
-    } else {
-        let text = "cannot see your home folder, and has one of its own";
-        fact(Topic::Home, false, text)
-    }
+    let (open, text) = match (options.mount_home, options.host_rootfs) {
+        (true, _) => (true, "can read and write your home folder"),
+        (false, true) => (
+            true,
+            "has a home folder of its own, and finds yours among the host's files",
+        ),
+        (false, false) => (false, "cannot see your home folder, and has one of its own"),
+    };
+    fact(Topic::Home, open, text)
 }
 
 fn files(options: &Options) -> Fact {
@@ -103,7 +106,7 @@ fn files(options: &Options) -> Fact {
         (true, Isolation::Privileged) => {
             "can read and write all of the host's files, under /.kapsule/host"
         }
-        (true, _) => "can see the host's files, under /.kapsule/host, with your own rights",
+        (true, _) => "can read and write the host's files with your rights, under /.kapsule/host",
     };
     fact(Topic::Files, options.host_rootfs, text)
 }
@@ -312,7 +315,7 @@ mod tests {
         );
         for line in [
             "can read and write your home folder",
-            "can see the host's files, under /.kapsule/host, with your own rights",
+            "can read and write the host's files with your rights, under /.kapsule/host",
             "can show windows on your display",
             "can use your ssh-agent and gpg-agent",
             "has the host's fonts, icons and themes",
@@ -323,6 +326,13 @@ mod tests {
             assert!(text.contains(line), "{line} in\n{text}");
         }
         assert!(!text.contains("is not given"), "{text}");
+        // What is not in its place is still there.
+        let (open, text) = told(r#"{"mount_home":false}"#);
+        assert!(open.contains(&Home), "{open:?}");
+        assert!(
+            text.contains("finds yours among the host's files"),
+            "{text}"
+        );
         let (open, text) = told(
             r#"{"mount_home":false,"host_rootfs":false,"gpu":false,"network":false,"ports":false,
                 "display":false,"sound":false,"session_bus":false,"agents":false}"#,

@@ -218,7 +218,7 @@ fn it_is_told_in_plain_words() {
     for line in [
         "Isolation   standard",
         "  can read and write your home folder",
-        "  can see the host's files, under /.kapsule/host, with your own rights",
+        "  can read and write the host's files with your rights, under /.kapsule/host",
         "  its root is nobody on the host",
         "  can run Podman and Docker",
     ] {
