@@ -211,6 +211,32 @@ fn the_configuration_has_a_default() {
 }
 
 #[test]
+fn what_is_told_of_the_home_is_so() {
+    let Some(_host) = shared() else { return };
+    ALICE.sh("echo mine > ~/t-mark").ok();
+    for (args, told, found) in [
+        (&[][..], "can read and write your home", "mine mine"),
+        (
+            &["--no-mount-home"],
+            "finds yours among the host's files",
+            "mine",
+        ),
+        (
+            &["--no-mount-home", "--no-host-rootfs"],
+            "cannot see your home folder",
+            "",
+        ),
+    ] {
+        let container = Container::create(ALICE, "t-homes", args);
+        let text = ALICE.kapsule(["info", container.name]).ok();
+        assert!(text.contains(told), "{told} in\n{text}");
+        let marks = "echo $(cat ~/t-mark /.kapsule/host/home/alice/t-mark 2>/dev/null)";
+        assert_eq!(container.sh(marks), found, "{args:?}");
+    }
+    ALICE.sh("rm ~/t-mark").ok();
+}
+
+#[test]
 fn it_is_told_in_plain_words() {
     let Some(_host) = shared() else { return };
     let name = common().name;
