@@ -50,7 +50,8 @@ pub(super) fn new(
             sound: options.sound,
             bus: options.gives_session_bus(),
             agents: options.agents,
-            look: options.look,
+            // It is among the host's files.
+            look: options.look && options.host_rootfs,
         },
         shares,
         isolation: options.isolation.to_string(),

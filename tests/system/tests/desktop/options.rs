@@ -130,4 +130,9 @@ fn the_look_of_the_host() {
         !container.sh(&fonts).contains(&font)
     });
     assert!(!container.sh("echo $XDG_DATA_DIRS").contains("kapsule"));
+
+    // Where the host's files are not shown, nothing leads to them.
+    let without = Container::create(ALICE, "t-lookless", &["--no-host-rootfs"]);
+    let left = "echo $XDG_DATA_DIRS $XCURSOR_PATH; ls -d /.kapsule/share /etc/fonts/conf.d/60-kaps* 2>/dev/null; true";
+    assert_eq!(without.sh(left), "");
 }
