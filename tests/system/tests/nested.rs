@@ -4,7 +4,7 @@
 //! Podman and Docker in a container.
 
 use kapsule_system_tests::container::common;
-use kapsule_system_tests::host::shared;
+use kapsule_system_tests::host::{ALICE, shared};
 
 /// Makes a folder with the tarball of an image that is one static program.
 const MAKE: &str = "set -e
@@ -40,4 +40,32 @@ fn docker() {
     let said = run("sudo docker import $d/image.tar t-nested >/dev/null
         sudo docker run --rm t-nested /bin/echo docker");
     assert_eq!(said, "docker");
+}
+
+/// What a container in the container publishes is on the host's localhost, as with Podman on the host.
+#[test]
+fn published_ports() {
+    let Some(host) = shared() else { return };
+    for (tool, port) in [
+        ("podman", 18091),
+        ("sudo podman", 18092),
+        ("sudo docker", 18093),
+    ] {
+        run(&format!(
+            "echo {tool} > $d/r/index.html; tar -C $d/r -cf $d/image.tar .
+            {tool} import $d/image.tar t-nested-web >/dev/null
+            {tool} rm --force t-web >/dev/null 2>&1 || true
+            {tool} run --detach --rm --name t-web --publish {port}:80 t-nested-web \
+                /bin/busybox httpd -f -p 80 -h / >/dev/null"
+        ));
+        let page = || {
+            let address = format!("http://localhost:{port}/");
+            ALICE
+                .run(["curl", "--silent", "--max-time", "20", &address])
+                .text()
+        };
+        host.wait_until(&format!("{tool} serves its page"), || page().trim() == tool);
+        common().sh(&format!("{tool} rm --force t-web >/dev/null"));
+        host.wait_until(&format!("{tool} serves no more"), || page().is_empty());
+    }
 }
