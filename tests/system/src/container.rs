@@ -3,7 +3,7 @@
 
 //! Containers and images for tests. All are called `t-…`.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 
@@ -21,6 +21,10 @@ pub const IMAGE_FOLDER: &str = "/var/cache/kapsule-images/debian";
 /// # Panics
 /// When it is not there.
 pub fn provided(name: &str) -> String {
+    // Several tests may want the same one first.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let one = ONE_AT_A_TIME.lock();
+    let _one = one.unwrap_or_else(PoisonError::into_inner);
     if !aliases(ALICE).iter().any(|known| known == name) {
         let folder = format!("/var/cache/kapsule-images/{name}");
         ROOT.kapsule(["image", "import", &folder, "--alias", name])
