@@ -8,6 +8,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// Longer than any file that Kapsule makes in a guest, in bytes.
+const MAX_OURS: u64 = 1024 * 1024;
+
 /// Reads a regular file of at most `limit` bytes. Anything else (a FIFO, a device, a directory)
 /// is an error and is not waited for.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -24,6 +27,26 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("longer than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// A path of the guest below `root`, which is `/` but in tests.
+pub(crate) fn inside(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// Whether a file is one of Kapsule's, which begin with a mark.
+pub(crate) fn is_ours(path: &Path, mark: &str) -> bool {
+    read_limited(path, MAX_OURS).is_ok_and(|text| text.starts_with(mark.as_bytes()))
+}
+
+/// Removes a file if it is one of Kapsule's.
+pub(crate) fn remove_ours(path: &Path, mark: &str) -> io::Result<()> {
+    match read_limited(path, MAX_OURS) {
+        Ok(text) if text.starts_with(mark.as_bytes()) => std::fs::remove_file(path),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Replaces a file in one step, keeping its mode and owner; a new one gets `mode`. A symbolic link

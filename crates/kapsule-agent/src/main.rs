@@ -22,10 +22,13 @@ mod cgroup;
 mod desktop;
 mod files;
 mod follow;
+mod identity;
+mod init;
 mod media;
 mod ports;
 mod serve;
 mod spawn;
+mod spec;
 mod supervise;
 
 use std::process::ExitCode;

@@ -10,13 +10,15 @@ use std::path::Path;
 
 use kapsule_proto::spec::Owner;
 
+use crate::files;
+
 /// Deeper than any skeleton; a loop of mounts would be as deep as it likes.
 const MAX_DEPTH: usize = 16;
 
 /// Makes the home from the skeleton if there is none. Nothing else runs in the guest yet, so
 /// nobody can interfere.
 pub(crate) fn make(root: &Path, owner: &Owner) -> io::Result<()> {
-    let home = super::inside(root, &owner.home);
+    let home = files::inside(root, &owner.home);
     if owner.home_mounted || home.symlink_metadata().is_ok() {
         return Ok(());
     }
@@ -27,7 +29,7 @@ pub(crate) fn make(root: &Path, owner: &Owner) -> io::Result<()> {
             .create(parent)?;
     }
     DirBuilder::new().mode(0o700).create(&home)?;
-    let copied = match super::inside(root, "/etc/skel") {
+    let copied = match files::inside(root, "/etc/skel") {
         skel if skel.is_dir() => copy(&skel, &home, owner, 0),
         _ => Ok(()),
     };

@@ -12,8 +12,7 @@ use std::path::Path;
 
 use kapsule_proto::paths;
 
-use super::inside;
-use crate::files;
+use crate::files::{self, inside};
 
 /// Services of systemd that set up networks or devices, or answer on ports that the host's own
 /// have. Those that are not installed are masked as well, for the time when they are.
@@ -55,6 +54,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("/etc/default/halt", "NETDOWN=no"),
 ];
 
+/// Longer than any of these files is, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
 /// Keeps the guest's services away from the host's network and devices.
 pub(crate) fn leave_alone(root: &Path) -> io::Result<()> {
     let units = inside(root, "/etc/systemd/system");
@@ -74,7 +76,7 @@ pub(crate) fn leave_alone(root: &Path) -> io::Result<()> {
 /// Adds the line at the end, where the last one of its kind counts, unless the file has it or its
 /// folder is not there.
 fn add_line(path: &Path, line: &str) -> io::Result<()> {
-    let old = match files::read_limited(path, super::MAX_SPEC) {
+    let old = match files::read_limited(path, MAX_FILE) {
         Ok(old) => String::from_utf8_lossy(&old).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),

@@ -19,10 +19,10 @@ pub(crate) fn set(root: &Path, name: &str) -> io::Result<()> {
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
         return Err(io::Error::other(format!("{name:?} is no host name")));
     }
-    let path = super::inside(root, "/etc/hostname");
+    let path = files::inside(root, "/etc/hostname");
     files::replace(&path, format!("{name}\n").as_bytes(), 0o644)?;
 
-    let path = super::inside(root, "/etc/hosts");
+    let path = files::inside(root, "/etc/hosts");
     let hosts = match files::read_limited(&path, MAX_HOSTS) {
         Ok(hosts) => hosts,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

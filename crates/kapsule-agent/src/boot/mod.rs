@@ -16,7 +16,6 @@ mod accounts;
 mod home;
 mod host_network;
 mod hostname;
-mod init;
 mod rights;
 mod shares;
 mod starter;
@@ -24,25 +23,23 @@ mod subids;
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kapsule_proto::paths;
-use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
+use kapsule_proto::spec::{GuestSpec, Owner};
 
 use self::accounts::{AccountFiles, Wanted};
 use self::starter::Starter;
 use crate::account_file::{Table, lines};
-use crate::{cgroup, desktop, files, follow};
-
-pub(crate) use self::starter::has_systemd;
+use crate::files::inside;
+use crate::{cgroup, desktop, files, follow, init, spec};
 
 /// What went wrong at the last boot, and what the supervisor says.
 pub(crate) const LOG: &str = "/var/log/kapsule-agent.log";
 
-/// Longer paths of shared folders than anybody has are in it.
-const MAX_SPEC: u64 = 1024 * 1024;
+/// Longest file of accounts that is read, in bytes.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// How long the set-up may take. It takes a few milliseconds; a guest that makes it hang boots
 /// without.
@@ -51,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pid 1. Never returns if the guest has an init.
 pub(crate) fn boot() -> ExitCode {
     // First of all: nothing of the guest may run that could see, or change, what is mounted.
-    if let Err(error) = read_spec().and_then(|spec| shares::check(&spec.shares)) {
+    if let Err(error) = spec::read().and_then(|spec| shares::check(&spec.shares)) {
         eprintln!("kapsule-agent: this container is not booted: {error}");
         return ExitCode::FAILURE;
     }
@@ -65,7 +62,7 @@ pub(crate) fn boot() -> ExitCode {
         Err(error) => eprintln!("kapsule-agent: cannot run the set-up: {error}"),
     }
     let root = Path::new("/");
-    if let Ok(spec) = read_spec() {
+    if let Ok(spec) = spec::read() {
         let starter = starter::choose(root, spec.owner.uid);
         if starter == Starter::Supervisor
             && let Err(error) = cgroup::leave_top()
@@ -124,7 +121,7 @@ fn start_beside(agent: &Path, command: &str) -> io::Result<()> {
 /// The child of [`boot`] that does the work.
 pub(crate) fn set_up() -> ExitCode {
     let mut problems = Vec::new();
-    match read_spec() {
+    match spec::read() {
         Ok(spec) => apply(Path::new("/"), &spec, &mut problems),
         Err(error) => problems.push(format!("{}: {error}", paths::SPEC)),
     }
@@ -148,22 +145,6 @@ pub(crate) fn set_up() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Reads who the owner is.
-pub(crate) fn read_spec() -> io::Result<GuestSpec> {
-    let json = files::read_limited(paths::SPEC.as_ref(), MAX_SPEC)?;
-    let spec: GuestSpec = serde_json::from_slice(&json).map_err(io::Error::other)?;
-    if spec.version > SPEC_VERSION {
-        return Err(io::Error::other(format!(
-            "version {} is newer than this agent",
-            spec.version
-        )));
-    }
-    if !accounts::is_possible(&spec.owner) {
-        return Err(io::Error::other("the owner cannot be an account"));
-    }
-    Ok(spec)
-}
-
 /// Every step is tried, whatever became of the others.
 fn apply(root: &Path, spec: &GuestSpec, problems: &mut Vec<String>) {
     let owner = &spec.owner;
@@ -185,7 +166,7 @@ fn apply(root: &Path, spec: &GuestSpec, problems: &mut Vec<String>) {
         step("host network", host_network::leave_alone(root));
         step("name servers", host_network::use_hosts_resolver(root));
         step("devices", host_network::show_devices(root));
-    } else if starter::has_systemd(root) {
+    } else if init::has_systemd(root) {
         step("network wait", starter::mask_wait_online(root));
     }
     let mut of_desktop = Vec::new();
@@ -262,7 +243,7 @@ fn choose_shell(root: &Path, wanted: &str) -> String {
         return wanted.into();
     }
     let name = wanted.rsplit('/').next().unwrap_or(wanted);
-    let listed = files::read_limited(&inside(root, "/etc/shells"), MAX_SPEC).unwrap_or_default();
+    let listed = files::read_limited(&inside(root, "/etc/shells"), MAX_FILE).unwrap_or_default();
     let listed: Vec<String> = lines(&listed)
         .filter_map(|line| std::str::from_utf8(line).ok())
         .filter(|path| !name.is_empty() && path.rsplit('/').next() == Some(name))
@@ -280,32 +261,12 @@ fn choose_shell(root: &Path, wanted: &str) -> String {
         .unwrap_or_else(|| "/bin/sh".into())
 }
 
-/// A path of the guest below `root`, which is `/` but in tests.
-pub(crate) fn inside(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
-}
-
-/// Whether a file is one of Kapsule's.
-fn is_ours(path: &Path, mark: &str) -> bool {
-    files::read_limited(path, MAX_SPEC).is_ok_and(|text| text.starts_with(mark.as_bytes()))
-}
-
-/// Removes a file if it is one of Kapsule's.
-pub(crate) fn remove_ours(path: &Path, mark: &str) -> io::Result<()> {
-    match files::read_limited(path, MAX_SPEC) {
-        Ok(text) if text.starts_with(mark.as_bytes()) => std::fs::remove_file(path),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    use kapsule_proto::spec::SessionShares;
+    use kapsule_proto::spec::{SPEC_VERSION, SessionShares};
 
     #[test]
     fn the_shell_is_the_hosts_as_far_as_the_guest_has_it() {

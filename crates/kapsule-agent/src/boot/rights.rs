@@ -28,7 +28,7 @@ const CAP_SETUID: u32 = 7;
 /// Lets the owner become root without a password: the box is theirs. By number, so that it holds
 /// whatever the guest calls them.
 pub(crate) fn allow_sudo(root: &Path, uid: u32) -> io::Result<()> {
-    let path = super::inside(root, SUDOERS);
+    let path = files::inside(root, SUDOERS);
     make_parent(&path, 0o750)?;
     let rule = format!("{MARK}#{uid} ALL=(ALL:ALL) NOPASSWD: ALL\n");
     files::replace(&path, rule.as_bytes(), 0o440)
@@ -41,7 +41,7 @@ pub(crate) fn allow_id_maps(root: &Path) -> io::Result<()> {
         ("/usr/bin/newuidmap", CAP_SETUID),
         ("/usr/bin/newgidmap", CAP_SETGID),
     ] {
-        grant(&super::inside(root, program), capability)?;
+        grant(&files::inside(root, program), capability)?;
     }
     Ok(())
 }
@@ -81,9 +81,9 @@ fn capability_xattr(capability: u32) -> [u8; 20] {
 /// Tells Podman to make control groups by itself where there is no user manager of the guest's own
 /// that could (contract: mode "default"); takes that back in session mode.
 pub(crate) fn choose_cgroup_manager(root: &Path, spec: &GuestSpec) -> io::Result<()> {
-    let path = super::inside(root, CONTAINERS_CONF);
+    let path = files::inside(root, CONTAINERS_CONF);
     if spec.session_mode {
-        return super::remove_ours(&path, MARK);
+        return files::remove_ours(&path, MARK);
     }
     make_parent(&path, 0o755)?;
     let text = format!("{MARK}[engine]\ncgroup_manager = \"cgroupfs\"\n");

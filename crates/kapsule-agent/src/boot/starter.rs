@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use kapsule_proto::paths;
 use kapsule_proto::spec::Owner;
 
-use super::{inside, is_ours, remove_ours};
 use crate::files;
+use crate::files::{inside, is_ours, remove_ours};
+use crate::init::has_systemd;
 
 const MARK: &str = "# Written by Kapsule at every boot of this container; changes are lost.\n";
 const USER_UNIT: &str = "/etc/systemd/user/kapsule-agent.service";
@@ -51,13 +52,6 @@ pub(crate) fn choose(root: &Path, uid: u32) -> Starter {
     } else {
         Starter::SystemService
     }
-}
-
-/// Whether the guest's init is systemd; having it installed is not enough.
-pub(crate) fn has_systemd(root: &Path) -> bool {
-    let init = super::init::find(root);
-    let real = init.and_then(|init| std::fs::canonicalize(inside(root, init)).ok());
-    real.is_some_and(|real| real.file_name().is_some_and(|name| name == "systemd"))
 }
 
 fn has_user_managers(root: &Path) -> bool {

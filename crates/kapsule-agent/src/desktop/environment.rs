@@ -14,8 +14,8 @@ use kapsule_proto::spec::{GuestSpec, SessionShares};
 
 use super::table::Part;
 use super::{LOOK, OPENER, mux, own_bus};
-use crate::boot;
 use crate::serve::Environment;
+use crate::spec;
 
 /// Where programs look when the variable is not set (the XDG Base Directory Specification).
 const DATA_DIRS: &[u8] = b"/usr/local/share:/usr/share";
@@ -53,7 +53,7 @@ pub(crate) fn given(
     sent: &[(Bytes, Bytes)],
     uid: u32,
 ) -> Vec<(Bytes, Bytes)> {
-    let Ok(spec) = boot::read_spec() else {
+    let Ok(spec) = spec::read() else {
         return sent.to_vec();
     };
     if spec.host_runtime_dir.is_none() {

@@ -19,8 +19,9 @@ use kapsule_proto::spec::{GuestSpec, SessionShares};
 
 use super::table::RIVALS;
 use super::{LOOK, OPENER};
-use crate::boot::{has_systemd, inside, remove_ours};
 use crate::files;
+use crate::files::{inside, remove_ours};
+use crate::init::has_systemd;
 
 const XDG_OPEN: &str = "/usr/local/bin/xdg-open";
 const FONTS: &str = "/etc/fonts/conf.d/60-kapsule-host.conf";

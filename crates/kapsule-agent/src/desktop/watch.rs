@@ -19,8 +19,8 @@ use super::links::{self, Places};
 use super::mux::{self, Mux};
 use super::own_bus::{self, OwnBus};
 use super::table::folders;
-use crate::boot;
 use crate::serve::Poller;
+use crate::spec;
 
 /// The first change is followed at once, as a service on the bus may have told a program of a path that
 /// it is to open now. What comes within this time after that is one change: a session starts a dozen
@@ -156,7 +156,7 @@ impl Watch {
 
     /// What is given, and where it is; nothing where this is not the owner or nothing is shared.
     fn places(&self) -> Option<(GuestSpec, Places)> {
-        let spec = boot::read_spec().ok()?;
+        let spec = spec::read().ok()?;
         let host_runtime = PathBuf::from(spec.host_runtime_dir.as_ref()?);
         let places = Places {
             runtime: format!("/run/user/{}", self.uid).into(),

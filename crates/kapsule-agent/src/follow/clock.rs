@@ -9,8 +9,8 @@ use std::path::Path;
 
 use kapsule_proto::host::TimeZone;
 
-use crate::boot::inside;
 use crate::files;
+use crate::files::inside;
 
 const LOCAL_TIME: &str = "/etc/localtime";
 /// Debian's, for programs that want the name.

@@ -10,8 +10,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::boot::inside;
 use crate::files;
+use crate::files::inside;
 
 const CONF: &str = "/etc/locale.conf";
 const DEBIAN_CONF: &str = "/etc/default/locale";

@@ -29,7 +29,7 @@ use kapsule_proto::host::{HOST_VERSION, HostSettings};
 use kapsule_proto::paths;
 use rustix::fs::inotify;
 
-use crate::{boot, desktop, files, media};
+use crate::{desktop, files, media, spec};
 
 /// Certificates are the most of it.
 const MAX_SETTINGS: u64 = 4 * 1024 * 1024;
@@ -48,7 +48,7 @@ pub(crate) fn follow() -> ExitCode {
     };
     let mut last = None;
     // Done at boot.
-    let mut last_spec = boot::read_spec().ok();
+    let mut last_spec = spec::read().ok();
     if let Some(spec) = &last_spec
         && Path::new(paths::HOST).join("mnt").exists()
     {
@@ -56,7 +56,7 @@ pub(crate) fn follow() -> ExitCode {
         std::thread::spawn(move || media::keep(&owner));
     }
     loop {
-        match boot::read_spec() {
+        match spec::read() {
             Ok(spec) if last_spec.as_ref() != Some(&spec) => {
                 let mut problems = Vec::new();
                 desktop::set_up(Path::new("/"), &spec, &mut problems);

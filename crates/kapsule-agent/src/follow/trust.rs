@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::boot::inside;
 use crate::files;
+use crate::files::inside;
 
 /// What our files are called.
 const PREFIX: &str = "kapsule-host-";

@@ -68,7 +68,7 @@ pub(crate) struct Options {
 /// Serves until the system fails; never returns otherwise.
 pub(crate) fn serve(options: &Options) -> io::Error {
     if options.as_owner
-        && let Err(error) = crate::supervise::become_owner()
+        && let Err(error) = crate::identity::become_owner()
     {
         return error;
     }

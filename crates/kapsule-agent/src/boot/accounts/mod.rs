@@ -44,25 +44,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) today: u64,
 }
 
-/// Whether the names and paths can stand in these files at all.
-pub(crate) fn is_possible(owner: &Owner) -> bool {
-    let plain = |text: &str, also_bad: &[char]| {
-        !text
-            .chars()
-            .any(|c| c.is_control() || c == ':' || also_bad.contains(&c))
-    };
-    let name = |name: &str| {
-        (1..=255).contains(&name.len())
-            && !name.starts_with(['-', '+', '#', '.', '~'])
-            && plain(name, &[',', '/', ' '])
-    };
-    name(&owner.name)
-        && name(&owner.group)
-        && owner.home.starts_with('/')
-        && plain(&owner.home, &[])
-        && plain(&owner.shell, &[])
-}
-
 impl AccountFiles {
     /// Makes the files say it.
     pub(crate) fn apply(&mut self, wanted: &Wanted<'_>) {

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
+use crate::files::inside;
+
 /// Where an init may be, in LXC's and the kernel's order, and a shell as the last resort.
 const CANDIDATES: &[&str] = &[
     "/sbin/init",
@@ -21,9 +23,17 @@ const CANDIDATES: &[&str] = &[
 
 /// The init that will be started.
 pub(crate) fn find(root: &Path) -> Option<&'static str> {
-    CANDIDATES.iter().copied().find(|path| {
-        rustix::fs::access(super::inside(root, path), rustix::fs::Access::EXEC_OK).is_ok()
-    })
+    CANDIDATES
+        .iter()
+        .copied()
+        .find(|path| rustix::fs::access(inside(root, path), rustix::fs::Access::EXEC_OK).is_ok())
+}
+
+/// Whether the guest's init is systemd; having it installed is not enough.
+pub(crate) fn has_systemd(root: &Path) -> bool {
+    let init = find(root);
+    let real = init.and_then(|init| std::fs::canonicalize(inside(root, init)).ok());
+    real.is_some_and(|real| real.file_name().is_some_and(|name| name == "systemd"))
 }
 
 /// Becomes the guest's init; the environment stays. Returns only if none could be started.
