@@ -10,7 +10,7 @@
 //! | module | |
 //! |---|---|
 //! | `registration` | the connection to the daemon |
-//! | `session` | the life of one session |
+//! | `session`, `shared` | the life of one session, and what they have in common |
 //! | `process` | its first process |
 //! | `command`, `environment`, `startup_files`, `terminal` | what that gets |
 //! | `cgroup`, `process_tree` | knowing a session's processes, and ending them |
@@ -24,6 +24,7 @@ mod process;
 mod process_tree;
 mod registration;
 mod session;
+mod shared;
 mod startup_files;
 mod terminal;
 
@@ -39,7 +40,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 
 use self::cgroup::Cgroups;
 use self::registration::{News, Registration};
-use self::session::{Session, Shared};
+use self::session::Session;
+use self::shared::Shared;
 use crate::desktop;
 
 pub(crate) use self::environment::{Environment, base as base_environment};

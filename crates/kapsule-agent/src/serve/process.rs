@@ -13,7 +13,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use super::cgroup::Cgroup;
 use super::command::Command;
 use super::poller::Token;
-use super::session::Shared;
+use super::shared::Shared;
 use crate::spawn::{self, Blueprint, Child};
 
 /// What its standard streams are.

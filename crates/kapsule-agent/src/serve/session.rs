@@ -18,14 +18,14 @@ use kapsule_proto::session::{
     Channel, FailedStage, FromAgent, Notice, Open, Received, ToAgentSession,
 };
 use rustix::io::Errno;
-use rustix::process::{Rlimit, Signal};
+use rustix::process::Signal;
 
-use super::cgroup::{Cgroup, Cgroups};
+use super::cgroup::Cgroup;
 use super::command::{Account, Command};
-use super::environment::Environment;
-use super::poller::{Poller, Token};
+use super::poller::Token;
 use super::process::{self, Streams};
 use super::process_tree;
+use super::shared::Shared;
 use super::terminal;
 use crate::desktop;
 use crate::spawn::{Child, Report};
@@ -34,17 +34,6 @@ use crate::spawn::{Child, Report};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many messages of one client are taken before others have their turn.
 const AT_ONCE: usize = 16;
-
-/// What all sessions share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) poller: Poller,
-    pub(crate) cgroups: Cgroups,
-    pub(crate) environment: Environment,
-    pub(crate) uid: u32,
-    /// The limit that the agent was started with; its sessions get it back.
-    pub(crate) open_files: Rlimit,
-}
 
 /// A session.
 #[derive(Debug)]
