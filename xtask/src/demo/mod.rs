@@ -78,9 +78,13 @@ fn step(what: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// Runs a command as alice with our stdin, stdout and stderr, and returns its exit status.
 fn as_alice(argv: &[&str], tty: bool) -> Result<i32> {
+    run_as("alice", argv, tty)
+}
+
+fn run_as(user: &str, argv: &[&str], tty: bool) -> Result<i32> {
     let state = State::need(&Place::new())?;
     let argv = argv.iter().map(OsString::from).collect();
-    client::exec(&User::named("alice")?.exec_socket(&state), argv, None, tty)
+    client::exec(&User::named(user)?.exec_socket(&state), argv, None, tty)
 }
 
 pub(crate) fn import_image() -> Result<()> {
@@ -95,7 +99,7 @@ pub(crate) fn import_image() -> Result<()> {
         .to_string_lossy()
         .into_owned();
     let listed = output(&mut host::install::inside(
-        "alice",
+        "root",
         &["kapsule", "image", "list", "--json"],
     )?)?;
     let there = listed.contains(&format!("\"{IMAGE}\""));
@@ -104,14 +108,21 @@ pub(crate) fn import_image() -> Result<()> {
         return Ok(());
     }
     // A new import throws away what Incus unpacked for quick clones, so it is not done for nothing.
-    must(&[
-        "kapsule",
-        "image",
-        "import",
-        path(&folder)?,
-        "--alias",
-        IMAGE,
-    ])?;
+    // By root, as the distribution would: it is everyone's. Whoever has taken the name gives it up.
+    if there {
+        must("root", &["kapsule", "image", "delete", IMAGE])?;
+    }
+    must(
+        "root",
+        &[
+            "kapsule",
+            "image",
+            "import",
+            path(&folder)?,
+            "--alias",
+            IMAGE,
+        ],
+    )?;
     std::fs::write(note, digest)?;
     Ok(())
 }
@@ -124,17 +135,20 @@ fn create_container() -> Result<()> {
         eprintln!("   it is there already");
         return Ok(());
     }
-    must(&[
-        "kapsule",
-        "create",
-        CONTAINER,
-        "--image",
-        &format!("local:{IMAGE}"),
-    ])
+    must(
+        "alice",
+        &[
+            "kapsule",
+            "create",
+            CONTAINER,
+            "--image",
+            &format!("local:{IMAGE}"),
+        ],
+    )
 }
 
-fn must(argv: &[&str]) -> Result<()> {
-    let status = as_alice(argv, false)?;
+fn must(user: &str, argv: &[&str]) -> Result<()> {
+    let status = run_as(user, argv, false)?;
     if status != 0 {
         bail!("`{}` failed with exit status {status}", argv.join(" "));
     }
