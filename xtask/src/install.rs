@@ -74,6 +74,27 @@ const LAYOUT: &[(Source, &str)] = &[
         "lib/systemd/user/default.target.wants/kapsule-ports.service",
     ),
     (
+        Program("kapsule-bus", Linking::Dynamic),
+        "lib/kapsule/kapsule-bus",
+    ),
+    (
+        Template("data/app-org.kde.kapsule.service.in"),
+        "lib/systemd/user/app-org.kde.kapsule.service",
+    ),
+    (
+        File("data/kapsule-bus.socket"),
+        "lib/systemd/user/kapsule-bus.socket",
+    ),
+    (
+        Link("../kapsule-bus.socket"),
+        "lib/systemd/user/sockets.target.wants/kapsule-bus.socket",
+    ),
+    // How dialogs of the desktop call whoever asks by way of it.
+    (
+        File("data/org.kde.kapsule.desktop"),
+        "share/applications/org.kde.kapsule.desktop",
+    ),
+    (
         File("data/50-kapsule.preset"),
         "lib/systemd/system-preset/50-kapsule.preset",
     ),

@@ -56,6 +56,8 @@ impl Programs {
             "kapsule-daemon",
             "-p",
             "kapsule-ports",
+            "-p",
+            "kapsule-bus",
         ]))
         .context("cannot build the services")?;
         let folder = if profile == "dev" { "debug" } else { profile };

@@ -11,9 +11,10 @@
 //! | `portal` | asking the desktop portal |
 //! | `manager` | asking the user's service manager, which runs the host's `xdg-open` |
 //!
-//! The portal is asked first: it knows what the user likes things to be opened with, and asks them where
-//! it does not. It says no to programs whose files it cannot look at, which are those of containers with
-//! a user namespace of somebody else's; and there are desktops without one.
+//! The portal is asked first for links: it knows what the user likes them to be opened with, and asks them
+//! where it does not. But there are desktops without one; and where `kapsule-bus` is not there on the host, it
+//! says no to programs in standard containers. For files, the host's `xdg-open` is first: the portal would
+//! ask what to open them with, whatever the user has set as the program for them.
 
 mod manager;
 mod place;
@@ -129,15 +130,24 @@ fn open(target: &Target) -> Result<(), OpenError> {
             .build()
             .await
             .map_err(|error| OpenError::NoBus(Box::new(error)))?;
-        let Err(portal) = portal::open(&bus, target).await else {
-            return Ok(());
+        let refused = |portal, manager| OpenError::Refused {
+            portal: Box::new(portal),
+            manager: Box::new(manager),
         };
-        manager::open(&bus, &on_host)
-            .await
-            .map_err(|manager| OpenError::Refused {
-                portal: Box::new(portal),
-                manager: Box::new(manager),
-            })
+        match target {
+            Target::Link(_) => match portal::open(&bus, target).await {
+                Ok(()) => Ok(()),
+                Err(portal) => manager::open(&bus, &on_host)
+                    .await
+                    .map_err(|manager| refused(portal, manager)),
+            },
+            Target::File(_) => match manager::open(&bus, &on_host).await {
+                Ok(()) => Ok(()),
+                Err(manager) => portal::open(&bus, target)
+                    .await
+                    .map_err(|portal| refused(portal, manager)),
+            },
+        }
     })
 }
 

@@ -32,7 +32,10 @@ impl Place {
             .filter(|it| it.starts_with(&of_host))
             .unwrap_or_else(|| {
                 let folder = self.0.host_runtime_dir.as_deref().unwrap_or_default();
-                format!("unix:path={folder}/bus")
+                format!(
+                    "unix:path={}",
+                    paths::session_bus(Path::new(folder)).display()
+                )
             })
     }
 

@@ -151,6 +151,7 @@ fn shared_libraries(root: &Path, work: &Path) -> Result<String> {
         cmd("dpkg-shlibdeps", ["-O"])
             .arg(root.join("usr/lib/kapsule/kapsule-daemon"))
             .arg(root.join("usr/lib/kapsule/kapsule-ports"))
+            .arg(root.join("usr/lib/kapsule/kapsule-bus"))
             .current_dir(work),
     )?;
     let depends = said.trim().strip_prefix("shlibs:Depends=");

@@ -29,6 +29,7 @@ pub(super) fn linked_crates() -> Result<Vec<String>> {
         "--package=kapsule-cli",
         "--package=kapsule-daemon",
         "--package=kapsule-ports",
+        "--package=kapsule-bus",
     ]))?;
     // Our own are shown with their path, in parentheses.
     let foreign = lines

@@ -104,6 +104,10 @@ fn tell_the_host() -> Result<()> {
             user,
             &["systemctl", "--user", "restart", "kapsule-ports.service"],
         )?)?;
+        run(&mut inside(
+            user,
+            &["systemctl", "--user", "restart", "kapsule-bus.socket"],
+        )?)?;
     }
     Ok(())
 }

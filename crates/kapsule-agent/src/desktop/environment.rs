@@ -91,6 +91,15 @@ impl Guest<'_> {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// The host's session bus, by the way that programs inside are to take.
+    fn session_bus(&self, host_runtime: &Path) -> PathBuf {
+        let relayed = host_runtime.join(paths::RELAYED_BUS);
+        match is_socket(&self.at(&relayed)) {
+            true => relayed,
+            false => host_runtime.join(paths::SESSION_BUS),
+        }
+    }
+
     /// What does not depend on the client. What the guest's own files say about it wins.
     fn offer(&self, environment: &mut Environment, spec: &GuestSpec) {
         let mut default = |name: &[u8], value: Vec<u8>| {
@@ -113,7 +122,9 @@ impl Guest<'_> {
         let host = spec.host_runtime_dir.as_ref().map(Path::new);
         let bus = match spec.dbus_mux {
             true => Some(mux::socket(&self.runtime)),
-            false => host.filter(|_| spec.session.bus).map(|it| it.join("bus")),
+            false => host
+                .filter(|_| spec.session.bus)
+                .map(|it| self.session_bus(it)),
         };
         if let Some(bus) = bus.filter(|it| is_socket(&self.at(it))) {
             let address = format!("unix:path={}", bus.display()).into_bytes();
@@ -161,7 +172,10 @@ impl Guest<'_> {
             }
             Value::Address => {
                 let path = path_of(value).filter(|_| given)?;
-                let host = on_host(&path)?;
+                let mut host = on_host(&path)?;
+                if path == self.runtime.join(paths::SESSION_BUS) {
+                    host = self.session_bus(host.parent()?);
+                }
                 let there = is_socket(&self.at(&host));
                 there.then(|| [b"unix:path=", host.as_os_str().as_bytes()].concat())
             }
@@ -300,6 +314,22 @@ mod tests {
             let found = translated(root, ALL, name, value);
             assert_eq!(found.as_deref(), expected, "{name}={value}");
         }
+    }
+
+    #[test]
+    fn the_session_bus_is_reached_by_a_program_of_the_host_where_that_is() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        socket(root, "/.kapsule/host/run/user/7/bus");
+        socket(root, "/.kapsule/host/tmp/dbus-1");
+        let name = "DBUS_SESSION_BUS_ADDRESS";
+        let bus = || translated(root, ALL, name, "unix:path=/run/user/7/bus").unwrap();
+        assert_eq!(bus(), "unix:path=/.kapsule/host/run/user/7/bus");
+        socket(root, "/.kapsule/host/run/user/7/kapsule/bus");
+        assert_eq!(bus(), "unix:path=/.kapsule/host/run/user/7/kapsule/bus");
+        // It leads to that bus and to no other.
+        let other = translated(root, ALL, name, "unix:path=/tmp/dbus-1").unwrap();
+        assert_eq!(other, "unix:path=/.kapsule/host/tmp/dbus-1");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kapsule_proto::paths;
+
 use super::helper::Helper;
 use super::own_bus;
 use crate::serve::{Poller, Token};
@@ -161,13 +163,16 @@ impl Mux {
 
 impl Front {
     fn start(&self, poller: &Poller) -> io::Result<Helper> {
-        let bus = |runtime: &Path| format!("unix:path={}", own_bus::socket(runtime).display());
+        let address = |socket: PathBuf| format!("unix:path={}", socket.display());
         let own = self.socket.parent().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(PROGRAM);
         command
             .args(["--listen", "-", "--log-level", "warn"])
-            .args(["--container-bus", &bus(own)])
-            .args(["--host-bus", &bus(&self.host_runtime)])
+            .args(["--container-bus", &address(own_bus::socket(own))])
+            .args([
+                "--host-bus",
+                &address(paths::session_bus(&self.host_runtime)),
+            ])
             .stdin(OwnedFd::from(self.listener.try_clone()?))
             .stdout(Stdio::null());
         Helper::start(&mut command, Token::Mux, poller)

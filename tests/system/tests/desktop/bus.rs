@@ -130,7 +130,7 @@ fn a_container_without_the_bus_opens_nothing_there() {
     has("/usr/local/bin/xdg-open");
     assert_eq!(
         container.sh(address),
-        "unix:path=/.kapsule/host/run/user/1000/bus"
+        "unix:path=/.kapsule/host/run/user/1000/kapsule/bus"
     );
     ALICE
         .kapsule(["set", container.name, "--no-session-bus"])

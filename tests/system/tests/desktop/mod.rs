@@ -9,8 +9,10 @@ mod agents;
 mod bus;
 mod display;
 mod mux;
+mod mux_tools;
 mod options;
 mod own_bus;
+mod portal;
 mod relogin;
 mod sound;
 

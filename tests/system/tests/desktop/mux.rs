@@ -118,7 +118,7 @@ fn a_bus_of_its_own_is_chosen_at_any_time() {
     ALICE
         .kapsule(["set", container.name, "--no-dbus-mux", "--no-session-mode"])
         .ok();
-    becomes("unix:path=/.kapsule/host/run/user/1000/bus");
+    becomes("unix:path=/.kapsule/host/run/user/1000/kapsule/bus");
     assert!(calls(call(HOSTS)));
     host.wait_until("its socket is gone", || {
         !calls("test -e /run/user/1000/kapsule-bus".to_owned())

@@ -9,7 +9,7 @@ use kapsule_system_tests::host::{ALICE, Host, shared};
 use super::{hosts, inside, inside_meanwhile};
 
 /// Where PipeWire's clients have their parts, which they know by path.
-const PARTS: &str = "host=/.kapsule/host; lib=$host/usr/lib/$(uname -m)-linux-gnu; \
+pub(super) const PARTS: &str = "host=/.kapsule/host; lib=$host/usr/lib/$(uname -m)-linux-gnu; \
     export PIPEWIRE_CONFIG_DIR=$host/usr/share/pipewire PIPEWIRE_MODULE_DIR=$(ls -d $lib/pipewire-0.3) \
     SPA_PLUGIN_DIR=$(ls -d $lib/spa-0.2);";
 
