@@ -75,6 +75,17 @@ fn root_manages_another_users_container() {
         (&false.into(), &true.into())
     );
     ROOT.kapsule(["set", theirs.name, "--ports"]).failed();
+    let device = |what: &str| {
+        ROOT.kapsule(["device", what, "--owner", "bob", theirs.name, "1209:0001"])
+            .ok();
+        let devices = |it: &Container| it.info()["options"]["devices"].to_string();
+        (devices(&theirs), devices(&mine))
+    };
+    assert_eq!(
+        device("add"),
+        (r#"["1209:0001"]"#.to_owned(), "[]".to_owned())
+    );
+    assert_eq!(device("remove"), ("[]".to_owned(), "[]".to_owned()));
     ROOT.kapsule(["rm", "--owner", "bob", theirs.name]).failed();
     ROOT.kapsule(["rm", "--owner", "bob", "--force", theirs.name])
         .ok();

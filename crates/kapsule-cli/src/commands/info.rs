@@ -35,18 +35,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let name = container_name(&args.name)?;
-    let answer = match args.owner.other() {
-        None => {
-            let containers = bus.containers().await?;
-            bus.ask(async || containers.get_info(name.as_str()).await)
-                .await?
-        }
-        Some(owner) => {
-            let admin = bus.admin().await?;
-            bus.ask(async || admin.get_info(owner, name.as_str()).await)
-                .await?
-        }
-    };
+    let answer = ask(bus, &args.owner, &name).await?;
     // Another user's are in that user's session.
     let ports = match args.owner.other() {
         None => localhost::ports_of(name.as_str()),
@@ -60,13 +49,28 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
     ui::data(&render(&parse(&answer)?, &ports))
 }
 
-/// What there is to tell about one of the user's own containers.
-pub(crate) async fn fetch(bus: &Bus, name: &ContainerName) -> Result<ContainerInfo, CommandError> {
-    let containers = bus.containers().await?;
-    parse(
-        &bus.ask(async || containers.get_info(name.as_str()).await)
-            .await?,
-    )
+/// What there is to tell about a container.
+pub(crate) async fn fetch(
+    bus: &Bus,
+    owner: &OwnerFlag,
+    name: &ContainerName,
+) -> Result<ContainerInfo, CommandError> {
+    parse(&ask(bus, owner, name).await?)
+}
+
+async fn ask(bus: &Bus, owner: &OwnerFlag, name: &ContainerName) -> Result<String, CommandError> {
+    match owner.other() {
+        None => {
+            let containers = bus.containers().await?;
+            bus.ask(async || containers.get_info(name.as_str()).await)
+                .await
+        }
+        Some(owner) => {
+            let admin = bus.admin().await?;
+            bus.ask(async || admin.get_info(owner, name.as_str()).await)
+                .await
+        }
+    }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CommandError> {

@@ -3,7 +3,11 @@
 
 //! `kapsule set`
 
+use std::collections::HashMap;
+
 use clap_complete::ArgValueCandidates;
+use kapsule_core::name::ContainerName;
+use zbus::Variant;
 
 use crate::bus::{Bus, run_operation};
 use crate::completion;
@@ -40,16 +44,27 @@ pub(crate) async fn run(args: Args, bus: &Bus) -> Result<(), CommandError> {
         return Err(CommandError::usage("it is not said what to change")
             .hint("see what can be changed: kapsule set --help"));
     }
-    let containers = bus.containers().await?;
-    let admin = bus.admin().await?;
-    run_operation(bus, async || match args.owner.other() {
-        None => containers.set_options(name.as_str(), &options).await,
-        Some(owner) => admin.set_options(owner, name.as_str(), &options).await,
-    })
-    .await
-    .map_err(|error| error.context(format!("cannot change container '{name}'")))?;
+    change(bus, &args.owner, &name, &options)
+        .await
+        .map_err(|error| error.context(format!("cannot change container '{name}'")))?;
     let whose = args.owner.other().map(|it| format!("--owner {it} "));
     let whose = whose.unwrap_or_default();
     ui::hint(&format!("see what is in force: kapsule info {whose}{name}"));
     Ok(())
+}
+
+/// Changes options of a container.
+pub(crate) async fn change(
+    bus: &Bus,
+    owner: &OwnerFlag,
+    name: &ContainerName,
+    options: &HashMap<&str, Variant<'_>>,
+) -> Result<(), CommandError> {
+    let containers = bus.containers().await?;
+    let admin = bus.admin().await?;
+    run_operation(bus, async || match owner.other() {
+        None => containers.set_options(name.as_str(), options).await,
+        Some(owner) => admin.set_options(owner, name.as_str(), options).await,
+    })
+    .await
 }

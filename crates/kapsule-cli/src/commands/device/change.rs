@@ -12,8 +12,9 @@ use kapsule_core::device::UsbId;
 use kapsule_core::name::ContainerName;
 use zbus::Variant;
 
-use crate::bus::{Bus, run_operation};
-use crate::commands::{container_name, info};
+use crate::bus::Bus;
+use crate::commands::owner::OwnerFlag;
+use crate::commands::{container_name, info, set};
 use crate::completion;
 use crate::error::{CommandError, ErrorKind};
 use crate::ui;
@@ -32,6 +33,8 @@ pub(crate) struct Args {
     /// Vendor and product, as 'kapsule device list' shows them; or a node of the device in /dev
     #[arg(required = true, value_name = "DEVICE", add = ArgValueCandidates::new(plugged_in))]
     devices: Vec<String>,
+    #[command(flatten)]
+    owner: OwnerFlag,
 }
 
 fn plugged_in() -> Vec<CompletionCandidate> {
@@ -65,8 +68,8 @@ fn device(text: &str) -> Result<UsbId, CommandError> {
 
 pub(crate) async fn add(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let (name, wanted) = args.parse()?;
-    let has = given(bus, &name).await?;
-    set(bus, &name, has.union(&wanted)).await?;
+    let has = given(bus, &args.owner, &name).await?;
+    give(bus, &args.owner, &name, has.union(&wanted)).await?;
     let plugged = usb::plugged_in(Path::new(usb::SYS));
     let waits = |id: &&UsbId| plugged.iter().all(|device| device.id != **id);
     for id in wanted.iter().filter(waits) {
@@ -85,7 +88,7 @@ pub(crate) async fn add(args: Args, bus: &Bus) -> Result<(), CommandError> {
 
 pub(crate) async fn remove(args: Args, bus: &Bus) -> Result<(), CommandError> {
     let (name, unwanted) = args.parse()?;
-    let has = given(bus, &name).await?;
+    let has = given(bus, &args.owner, &name).await?;
     if let Some(other) = unwanted.difference(&has).next() {
         let kinds: Vec<String> = has.iter().map(UsbId::to_string).collect();
         let kinds = match kinds.is_empty() {
@@ -99,28 +102,30 @@ pub(crate) async fn remove(args: Args, bus: &Bus) -> Result<(), CommandError> {
             ),
         ));
     }
-    set(bus, &name, has.difference(&unwanted)).await
+    give(bus, &args.owner, &name, has.difference(&unwanted)).await
 }
 
 /// What a container has been given.
-async fn given(bus: &Bus, name: &ContainerName) -> Result<BTreeSet<UsbId>, CommandError> {
-    let info: ContainerInfo = info::fetch(bus, name).await?;
+async fn given(
+    bus: &Bus,
+    owner: &OwnerFlag,
+    name: &ContainerName,
+) -> Result<BTreeSet<UsbId>, CommandError> {
+    let info: ContainerInfo = info::fetch(bus, owner, name).await?;
     Ok(info.summary.devices.into_iter().collect())
 }
 
-async fn set(
+async fn give(
     bus: &Bus,
+    owner: &OwnerFlag,
     name: &ContainerName,
     devices: impl Iterator<Item = &UsbId>,
 ) -> Result<(), CommandError> {
     let devices: Vec<String> = devices.map(UsbId::to_string).collect();
     let options = HashMap::from([("devices", Variant::from(devices))]);
-    let containers = bus.containers().await?;
-    run_operation(bus, async || {
-        containers.set_options(name.as_str(), &options).await
-    })
-    .await
-    .map_err(|error| error.context(format!("cannot change the devices of container '{name}'")))
+    set::change(bus, owner, name, &options)
+        .await
+        .map_err(|error| error.context(format!("cannot change the devices of container '{name}'")))
 }
 
 #[cfg(test)]
