@@ -22,8 +22,8 @@ mod accounts;
 #[allow(dead_code)]
 mod subids;
 
-use account_file::{Table, user_by_id};
-use accounts::{AccountFiles, Wanted, is_possible};
+use account_file::{Table, is_possible, user_by_id};
+use accounts::{AccountFiles, Wanted};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((who, files)) = bytes.split_first() else {

@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     let text = serde_json::to_vec(&spec).expect("what was read can be written");
     let again: GuestSpec = serde_json::from_slice(&text).expect("and read");
     assert_eq!(again, spec);
-    if accounts::is_possible(&spec.owner) {
+    if account_file::is_possible(&spec.owner) {
         // One line stays one line with as many fields, whatever the account on the host is like.
         let mut files = accounts::AccountFiles::default();
         let wanted = accounts::Wanted {

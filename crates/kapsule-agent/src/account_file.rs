@@ -5,6 +5,8 @@
 //!
 //! Whatever is not understood is kept as it is: the files belong to the guest.
 
+use kapsule_proto::spec::Owner;
+
 /// The lines of a file, without their ends.
 pub(crate) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     file.split(|byte| *byte == b'\n')
@@ -19,6 +21,25 @@ pub(crate) fn fields(line: &[u8]) -> Vec<&[u8]> {
 /// A decimal number as these files have them.
 pub(crate) fn number(field: &[u8]) -> Option<u32> {
     std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// Whether the names and paths of an owner can stand in these files at all.
+pub(crate) fn is_possible(owner: &Owner) -> bool {
+    let plain = |text: &str, also_bad: &[char]| {
+        !text
+            .chars()
+            .any(|c| c.is_control() || c == ':' || also_bad.contains(&c))
+    };
+    let name = |name: &str| {
+        (1..=255).contains(&name.len())
+            && !name.starts_with(['-', '+', '#', '.', '~'])
+            && plain(name, &[',', '/', ' '])
+    };
+    name(&owner.name)
+        && name(&owner.group)
+        && owner.home.starts_with('/')
+        && plain(&owner.home, &[])
+        && plain(&owner.shell, &[])
 }
 
 /// A line of `/etc/passwd`.
@@ -213,5 +234,63 @@ mod tests {
         assert_eq!((user.name, user.shell), (&b"max"[..], &b"/bin/sh:x"[..]));
         let at = Table::parse(passwd).find(7, |fields| number(fields[2]) == Some(5));
         assert_eq!(at, Some(3));
+    }
+
+    fn alice() -> Owner {
+        Owner {
+            uid: 1000,
+            gid: 1000,
+            name: "alice".into(),
+            group: "alice".into(),
+            gecos: "Alice: A\n".into(),
+            home: "/home/alice".into(),
+            home_mounted: true,
+            shell: "/bin/zsh".into(),
+        }
+    }
+
+    #[test]
+    fn impossible_owners_are_refused() {
+        assert!(is_possible(&alice()));
+        for bad in [
+            Owner {
+                name: String::new(),
+                ..alice()
+            },
+            Owner {
+                name: "a:b".into(),
+                ..alice()
+            },
+            Owner {
+                name: "a\nb".into(),
+                ..alice()
+            },
+            Owner {
+                name: "../a".into(),
+                ..alice()
+            },
+            Owner {
+                name: "-a".into(),
+                ..alice()
+            },
+            Owner {
+                group: "a,b".into(),
+                ..alice()
+            },
+            Owner {
+                home: "home".into(),
+                ..alice()
+            },
+            Owner {
+                home: "/home:x".into(),
+                ..alice()
+            },
+            Owner {
+                shell: "/bin/\n".into(),
+                ..alice()
+            },
+        ] {
+            assert!(!is_possible(&bad), "{bad:?}");
+        }
     }
 }

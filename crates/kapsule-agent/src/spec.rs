@@ -6,8 +6,9 @@
 use std::io;
 
 use kapsule_proto::paths;
-use kapsule_proto::spec::{GuestSpec, Owner, SPEC_VERSION};
+use kapsule_proto::spec::{GuestSpec, SPEC_VERSION};
 
+use crate::account_file::is_possible;
 use crate::files;
 
 /// Longer paths of shared folders than anybody has are in it, in bytes.
@@ -30,86 +31,4 @@ pub(crate) fn read() -> io::Result<GuestSpec> {
         return Err(io::Error::other("the owner cannot be an account"));
     }
     Ok(spec)
-}
-
-/// Whether the names and paths can stand in account files at all.
-fn is_possible(owner: &Owner) -> bool {
-    let plain = |text: &str, also_bad: &[char]| {
-        !text
-            .chars()
-            .any(|c| c.is_control() || c == ':' || also_bad.contains(&c))
-    };
-    let name = |name: &str| {
-        (1..=255).contains(&name.len())
-            && !name.starts_with(['-', '+', '#', '.', '~'])
-            && plain(name, &[',', '/', ' '])
-    };
-    name(&owner.name)
-        && name(&owner.group)
-        && owner.home.starts_with('/')
-        && plain(&owner.home, &[])
-        && plain(&owner.shell, &[])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn alice() -> Owner {
-        Owner {
-            uid: 1000,
-            gid: 1000,
-            name: "alice".into(),
-            group: "alice".into(),
-            gecos: "Alice: A\n".into(),
-            home: "/home/alice".into(),
-            home_mounted: true,
-            shell: "/bin/zsh".into(),
-        }
-    }
-
-    #[test]
-    fn impossible_owners_are_refused() {
-        assert!(is_possible(&alice()));
-        for bad in [
-            Owner {
-                name: String::new(),
-                ..alice()
-            },
-            Owner {
-                name: "a:b".into(),
-                ..alice()
-            },
-            Owner {
-                name: "a\nb".into(),
-                ..alice()
-            },
-            Owner {
-                name: "../a".into(),
-                ..alice()
-            },
-            Owner {
-                name: "-a".into(),
-                ..alice()
-            },
-            Owner {
-                group: "a,b".into(),
-                ..alice()
-            },
-            Owner {
-                home: "home".into(),
-                ..alice()
-            },
-            Owner {
-                home: "/home:x".into(),
-                ..alice()
-            },
-            Owner {
-                shell: "/bin/\n".into(),
-                ..alice()
-            },
-        ] {
-            assert!(!is_possible(&bad), "{bad:?}");
-        }
-    }
 }
