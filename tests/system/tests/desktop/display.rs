@@ -4,7 +4,7 @@
 //! Windows of programs inside are on the user's screen, and screenshots show them.
 
 use kapsule_system_tests::container::{Container, common};
-use kapsule_system_tests::host::{ALICE, Host, shared};
+use kapsule_system_tests::host::{ALICE, Host, alone, shared};
 use kapsule_system_tests::process::Running;
 
 use super::{hosts, inside, inside_meanwhile, pixels, portable, server};
@@ -34,7 +34,13 @@ fn x_screenshot(number: u32) -> Vec<u8> {
     shot.stdout
 }
 
-fn assert_drawn_on_x(host: &Host, number: u32, container: &Container, xlogo: &str, session: &str) {
+pub(super) fn assert_drawn_on_x(
+    host: &Host,
+    number: u32,
+    container: &Container,
+    xlogo: &str,
+    session: &str,
+) {
     // As the server has it in memory, whatever that machine's order is: blue first on all of ours.
     let [red, green, blue] = COLOUR;
     let drawn = || pixels(&x_screenshot(number), [blue, green, red]);
@@ -101,23 +107,56 @@ fn wayland() {
     let Some(host) = shared() else { return };
     let container = common();
     let (_server, display) = compositor(&host, "t-sway");
+    assert_drawn_on_wayland(&host, &display, container, &display);
+    // A name can be a path, too.
+    let path = format!("$XDG_RUNTIME_DIR/{display}");
+    assert_drawn_on_wayland(&host, &display, container, &path);
+    ALICE.sh("rm -f ~/t-sway ~/t-sway.conf").ok();
+}
+
+/// A program inside that knows the display by this name draws on this one of the host.
+pub(super) fn assert_drawn_on_wayland(
+    host: &Host,
+    display: &str,
+    container: &Container,
+    name: &str,
+) {
     let shot = || {
         let shot = ALICE.sh(&format!("WAYLAND_DISPLAY={display} grim -t ppm -"));
         shot.ok();
         pixels(&shot.stdout, COLOUR)
     };
+    host.wait_until("nothing is there yet", || shot() == 0);
     let draw = format!("{} --mode solid_color --color '#12ab34'", hosts("swaybg"));
-    for session in [
-        format!("export WAYLAND_DISPLAY={display};"),
-        // A name can be a path, too.
-        format!("export WAYLAND_DISPLAY=$XDG_RUNTIME_DIR/{display};"),
-    ] {
-        host.wait_until("nothing is there yet", || shot() == 0);
-        let mut window = inside_meanwhile(container, &session, &draw);
-        host.wait_until("it is on the screen", || {
-            assert!(window.is_running(), "{session} {}", window.stderr());
-            shot() > 10_000
-        });
-    }
-    ALICE.sh("rm -f ~/t-sway ~/t-sway.conf").ok();
+    let session = format!("export WAYLAND_DISPLAY={name};");
+    let mut window = inside_meanwhile(container, &session, &draw);
+    host.wait_until("it is on the screen", || {
+        assert!(window.is_running(), "{name} {}", window.stderr());
+        shot() > 10_000
+    });
+}
+
+/// A compositor that was started again, with another name than before: programs that are started by those
+/// which know the old one draw on the new one.
+#[test]
+fn a_compositor_under_another_name() {
+    let Some(host) = alone() else { return };
+    let container = common();
+    let (before, old) = compositor(&host, "t-sway-old");
+    assert_drawn_on_wayland(&host, &old, container, &old);
+    // As long as the one before runs, the new one cannot have its name.
+    let (_after, new) = compositor(&host, "t-sway-new");
+    assert_ne!(old, new);
+    // In good order: one that is killed leaves its socket, and its name to the next.
+    ALICE.sh("kill $(pgrep -f '[t]-sway-old.conf')").ok();
+    drop(before.wait());
+    host.wait_until("the old one's socket is gone", || {
+        ALICE.sh(&format!("test -e $XDG_RUNTIME_DIR/{old}")).status != 0
+    });
+    let link = format!("readlink $XDG_RUNTIME_DIR/{old}");
+    host.wait_until("the old name leads to the new one", || {
+        container.sh(&link).ends_with(&format!("/{new}"))
+    });
+    assert_drawn_on_wayland(&host, &new, container, &old);
+    ALICE.sh("rm -f ~/t-sway-*").ok();
 }

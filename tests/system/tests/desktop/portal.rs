@@ -23,7 +23,8 @@ pub(super) const PYTHON: &str = "export PYTHONHOME=$host/usr \
 pub(super) struct Desktop {
     #[allow(dead_code, reason = "held, not read")]
     compositor: Running,
-    display: String,
+    /// What Wayland's socket is called.
+    pub(super) display: String,
 }
 
 impl Desktop {

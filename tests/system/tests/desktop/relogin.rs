@@ -3,10 +3,13 @@
 
 //! The user logs out and in again, and the container goes on all the while.
 
-use kapsule_system_tests::container::common;
+use kapsule_system_tests::container::{Container, common};
 use kapsule_system_tests::host::{ALICE, Host, ROOT, alone};
 
-use super::{inside, server};
+use super::display::{assert_drawn_on_wayland, assert_drawn_on_x, x_server};
+use super::portal::{Desktop, assert_answers};
+use super::sound::PARTS;
+use super::{hosts, inside, server};
 
 /// Ends everything of alice's on the host, and begins her session anew.
 struct LoggedOut<'a>(&'a Host);
@@ -99,4 +102,75 @@ fn a_login_anew_in_the_middle() {
         "active"
     );
     ROOT.sh("rm -f /home/alice/t-relogin*").ok();
+}
+
+/// What of a new session a container that knew another one has: display, portal, buses, sound, file systems,
+/// and its ports.
+fn assert_part_of_the_session(host: &Host, container: &Container, mux: &Container) {
+    let desktop = Desktop::start(host);
+    assert_drawn_on_wayland(host, &desktop.display, container, &desktop.display);
+    for container in [container, mux] {
+        assert_answers(container);
+    }
+    desktop.assert_shared(host, container);
+    drop(desktop);
+
+    let x = x_server(host, 77);
+    let session = "export DISPLAY=:77 XAUTHORITY=$HOME/t-cookie-77;";
+    assert_drawn_on_x(host, 77, container, &hosts("xlogo"), session);
+    drop(x);
+
+    let sound = format!("{PARTS} {} info 0", hosts("pw-cli"));
+    host.wait_until("PipeWire answers", || {
+        inside(container, "", &sound)
+            .text()
+            .contains("PipeWire:Interface:Core")
+    });
+
+    ALICE
+        .sh(
+            "mkdir -p ~/t-shown $XDG_RUNTIME_DIR/t-fuse && echo shown > ~/t-shown/word && \
+             systemd-run --user --quiet --collect \
+                 bindfs -f --no-allow-other ~/t-shown $XDG_RUNTIME_DIR/t-fuse",
+        )
+        .ok();
+    host.wait_until("what is mounted in the runtime directory is seen", || {
+        container.sh("cat /.kapsule/host/run/user/1000/t-fuse/word 2>/dev/null; true") == "shown"
+    });
+    ALICE
+        .sh("fusermount3 -u $XDG_RUNTIME_DIR/t-fuse && rmdir $XDG_RUNTIME_DIR/t-fuse")
+        .ok();
+
+    host.wait_until("its port is on localhost", || {
+        ALICE
+            .sh("curl --silent --max-time 20 http://127.0.0.1:18077/word")
+            .text()
+            .trim()
+            == "shown"
+    });
+    ALICE.sh("rm -rf ~/t-cookie-77").ok();
+}
+
+#[test]
+fn all_of_the_session_is_there_after_a_login_anew() {
+    let Some(host) = alone() else { return };
+    let container = Container::create(ALICE, "t-again", &[]);
+    let mux = Container::create(ALICE, "t-again-mux", &["--dbus-mux"]);
+    host.wait_until("sessions get the bus of two", || {
+        mux.sh("echo $DBUS_SESSION_BUS_ADDRESS") == "unix:path=/run/user/1000/kapsule-bus"
+    });
+    container.sh(
+        "mkdir -p ~/t-shown && systemd-run --user --quiet --collect --unit=t-web \
+         busybox httpd -f -p 127.0.0.1:18077 -h ~/t-shown",
+    );
+    let began = container.sh("stat -c %Z /proc/1");
+    assert_part_of_the_session(&host, &container, &mux);
+    drop(LoggedOut::now(&host));
+    assert_part_of_the_session(&host, &container, &mux);
+    assert_eq!(
+        container.sh("stat -c %Z /proc/1"),
+        began,
+        "it was started anew"
+    );
+    ALICE.sh("rm -rf ~/t-shown").ok();
 }
