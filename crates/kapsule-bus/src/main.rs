@@ -23,25 +23,25 @@ mod frame;
 mod pipe;
 mod server;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+const HELP: &str = "\
+usage: kapsule-bus
 
-/// Two for each connection, and what is on its way.
-const OPEN_FILES: u64 = 8192;
+Connects programs in your containers to your session bus. It is a service of your session, started by
+systemd for the first program that connects; there is nothing to type:
+
+  systemctl --user status kapsule-bus.socket           whether it listens
+  systemctl --user status app-org.kde.kapsule.service  whether somebody is connected
+  kapsule set NAME --no-session-bus                    none of it for this container
+
+Options: --help, --version";
 
 fn main() -> ExitCode {
     if let Some(argument) = std::env::args_os().nth(1) {
-        if argument == "--version" {
-            println!("kapsule-bus {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
-        eprintln!(
-            "kapsule-bus: unknown argument {argument:?}. It takes none but --version, and is started by \
-             systemd for programs that connect: systemctl --user start kapsule-bus.socket"
-        );
-        return ExitCode::from(2);
+        return answer(&argument);
     }
     let Some(runtime_dir) = std::env::var_os("XDG_RUNTIME_DIR") else {
         eprintln!(
@@ -49,7 +49,6 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     };
-    raise_open_files();
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -70,17 +69,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit
-        .maximum
-        .map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
-    if limit.current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit {
-            current: Some(wanted),
-            maximum: limit.maximum,
-        };
-        // With fewer, there are fewer connections.
-        let _ = setrlimit(Resource::Nofile, raised);
+/// It takes no arguments, but tells what it is.
+fn answer(argument: &OsStr) -> ExitCode {
+    match argument.to_str() {
+        Some("--help" | "-h") => println!("{HELP}"),
+        Some("--version" | "-V") => println!("kapsule-bus {}", env!("CARGO_PKG_VERSION")),
+        _ => {
+            eprintln!("kapsule-bus: unknown argument {argument:?}; see kapsule-bus --help");
+            return ExitCode::from(2);
+        }
     }
+    ExitCode::SUCCESS
 }

@@ -224,6 +224,7 @@ fn help_and_version() {
     // Those that nobody starts by hand say what they are for.
     for (program, what) in [
         ("kapsule-ports", "localhost"),
+        ("kapsule-bus", "session bus"),
         ("guest/kapsule-dbus-mux", "session bus"),
         ("guest/kapsule-open", "link"),
     ] {
