@@ -6,6 +6,7 @@
 
 mod act;
 mod remembered;
+mod turns;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use futures_util::StreamExt as _;
 use remembered::{Era, Key, Known, Remembered};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
+use turns::Turns;
 use zbus::{Connection, fdo};
 use zbus_polkit::policykit1::{
     AuthorityProxy, AuthorizationResult, CheckAuthorizationFlags, Subject,
@@ -38,6 +40,7 @@ const TEMPORARY: &str = "polkit.temporary_authorization_id";
 pub(crate) struct Policy {
     connection: Connection,
     remembered: Remembered,
+    turns: Turns,
 }
 
 /// What is known about a request before anybody is asked for a password.
@@ -54,6 +57,7 @@ impl Policy {
         Self {
             connection,
             remembered: Remembered::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -156,6 +160,7 @@ impl Policy {
         caller: &Caller,
         act: Act,
     ) -> Result<zbus::Result<AuthorizationResult>, Elapsed> {
+        let _turn = self.turns.wait(caller.uid).await;
         let asked = self.ask(&caller.subject, act, CheckAuthorizationFlags::empty(), "");
         timeout(PATIENCE, asked).await
     }
