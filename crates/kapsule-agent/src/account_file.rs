@@ -209,7 +209,7 @@ fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -236,7 +236,8 @@ mod tests {
         assert_eq!(at, Some(3));
     }
 
-    fn alice() -> Owner {
+    /// An owner who can be an account.
+    pub(crate) fn alice() -> Owner {
         Owner {
             uid: 1000,
             gid: 1000,

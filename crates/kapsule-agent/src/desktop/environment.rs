@@ -14,6 +14,7 @@ use kapsule_proto::spec::{GuestSpec, SessionShares};
 
 use super::table::Part;
 use super::{LOOK, OPENER, mux, own_bus};
+use crate::files::is_own_socket;
 use crate::serve::Environment;
 use crate::spec;
 
@@ -223,12 +224,6 @@ fn on_host(path: &Path) -> Option<PathBuf> {
 
 fn is_socket(path: &Path) -> bool {
     path.metadata().is_ok_and(|it| it.file_type().is_socket())
-}
-
-/// Not one behind a link of ours.
-fn is_own_socket(path: &Path) -> bool {
-    let metadata = path.symlink_metadata();
-    metadata.is_ok_and(|it| it.file_type().is_socket())
 }
 
 /// The path in a D-Bus address (the first of several), unless it is written in a way that no session's

@@ -19,8 +19,7 @@ use kapsule_proto::spec::{GuestSpec, SessionShares};
 
 use super::table::RIVALS;
 use super::{LOOK, OPENER};
-use crate::files;
-use crate::files::{inside, remove_ours};
+use crate::files::{self, inside, remove_ours};
 use crate::init::has_systemd;
 
 const XDG_OPEN: &str = "/usr/local/bin/xdg-open";

@@ -10,7 +10,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,6 +20,7 @@ use kapsule_proto::paths;
 
 use super::helper::Helper;
 use super::own_bus;
+use crate::files::is_own_socket;
 use crate::serve::{Poller, Token};
 
 /// The multiplexer, from the read-only mount of the host's installation.
@@ -69,7 +70,7 @@ impl Mux {
     ) -> io::Result<()> {
         let wanted = socket(runtime);
         let there = match &self.front {
-            Some(front) => on && is_socket(&front.socket),
+            Some(front) => on && is_own_socket(&front.socket),
             None => !on,
         };
         if there {
@@ -83,7 +84,7 @@ impl Mux {
         if !on {
             return Ok(());
         }
-        if is_socket(&wanted) {
+        if is_own_socket(&wanted) {
             // Of an agent that was here before.
             std::fs::remove_file(&wanted)?;
         }
@@ -179,11 +180,6 @@ impl Front {
     }
 }
 
-fn is_socket(path: &Path) -> bool {
-    let metadata = path.symlink_metadata();
-    metadata.is_ok_and(|it| it.file_type().is_socket())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,17 +191,17 @@ mod tests {
         let mut mux = Mux::default();
         let mut want = |on| mux.want(on, runtime.path(), Path::new("/nowhere"), &poller);
         want(false).unwrap();
-        assert!(!is_socket(&socket(runtime.path())));
+        assert!(!is_own_socket(&socket(runtime.path())));
         for _ in 0..2 {
             want(true).unwrap();
-            assert!(is_socket(&socket(runtime.path())));
+            assert!(is_own_socket(&socket(runtime.path())));
         }
         // The folder was made anew meanwhile.
         std::fs::remove_file(socket(runtime.path())).unwrap();
         want(true).unwrap();
-        assert!(is_socket(&socket(runtime.path())));
+        assert!(is_own_socket(&socket(runtime.path())));
         want(false).unwrap();
-        assert!(!is_socket(&socket(runtime.path())));
+        assert!(!is_own_socket(&socket(runtime.path())));
         // What somebody else has put there stays.
         std::fs::write(socket(runtime.path()), "mine").unwrap();
         assert!(want(true).is_err());

@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use kapsule_proto::spec::Owner;
 
 use super::helper::Helper;
+use crate::files::is_own_socket;
 use crate::serve::{Poller, Token, base_environment};
 
 /// Where distributions have it.
@@ -55,7 +55,7 @@ impl OwnBus {
         let socket = socket(runtime);
         if let Some(running) = &self.running {
             // The guest's init may have mounted something over the socket since.
-            if !on || !is_socket(&socket) {
+            if !on || !is_own_socket(&socket) {
                 self.asked_to_end = true;
                 running.terminate();
             }
@@ -70,7 +70,7 @@ impl OwnBus {
         if UnixStream::connect(&socket).is_ok() {
             return Ok(());
         }
-        if is_socket(&socket) {
+        if is_own_socket(&socket) {
             // Of one that was killed.
             std::fs::remove_file(&socket)?;
         }
@@ -126,9 +126,4 @@ impl OwnBus {
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         self.pauses_until.take_if(|until| *until <= now).is_some()
     }
-}
-
-fn is_socket(path: &Path) -> bool {
-    let metadata = path.symlink_metadata();
-    metadata.is_ok_and(|it| it.file_type().is_socket())
 }

@@ -9,8 +9,7 @@ use std::path::Path;
 
 use kapsule_proto::host::TimeZone;
 
-use crate::files;
-use crate::files::inside;
+use crate::files::{self, inside};
 
 const LOCAL_TIME: &str = "/etc/localtime";
 /// Debian's, for programs that want the name.

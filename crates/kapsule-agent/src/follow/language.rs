@@ -10,8 +10,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::files;
-use crate::files::inside;
+use crate::files::{self, inside};
 
 const CONF: &str = "/etc/locale.conf";
 const DEBIAN_CONF: &str = "/etc/default/locale";

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::files;
-use crate::files::{inside, remove_ours};
+use crate::files::{self, inside, remove_ours};
 
 const MARK: &str = "# Written by Kapsule: the host's proxies.\n";
 const FILES: &[&str] = &[

@@ -9,8 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::files;
-use crate::files::inside;
+use crate::files::{self, inside};
 
 /// What our files are called.
 const PREFIX: &str = "kapsule-host-";

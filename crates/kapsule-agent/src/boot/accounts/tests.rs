@@ -2,19 +2,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 use super::*;
-
-fn alice() -> Owner {
-    Owner {
-        uid: 1000,
-        gid: 1000,
-        name: "alice".into(),
-        group: "alice".into(),
-        gecos: "Alice: A\n".into(),
-        home: "/home/alice".into(),
-        home_mounted: true,
-        shell: "/bin/zsh".into(),
-    }
-}
+use crate::account_file::tests::alice;
 
 fn files(passwd: &str, group: &str, shadow: &str, gshadow: &str) -> AccountFiles {
     AccountFiles {
