@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use incus::{Instance, InstancePatch, Versioned};
+use incus::{Instance, InstancePatch, InstancePut, Versioned};
 use kapsule_core::name::ContainerName;
 use kapsule_core::options::{OptionValue, Options};
 
@@ -98,8 +98,20 @@ impl Service {
         let mut whole = instance.to_put();
         whole.config.extend(changes);
         devices::replace_usb(&mut whole.devices, owner, after);
-        let operation = project
-            .put_instance(&instance.name, &whole, Some(&instance.etag))
+        self.replace(owner.uid, instance, &whole, reporter).await
+    }
+
+    /// Has Incus give an instance other devices, unless somebody else changes it meanwhile.
+    pub(super) async fn replace(
+        &self,
+        owner: u32,
+        instance: &Versioned<Instance>,
+        whole: &InstancePut,
+        reporter: &Reporter,
+    ) -> Result<()> {
+        let operation = self
+            .project(owner)
+            .put_instance(&instance.name, whole, Some(&instance.etag))
             .await
             .map_err(incus_error)?;
         follow(operation, reporter, "Changing the devices").await?;

@@ -75,7 +75,8 @@ impl Service {
         let change = if instance.status == "Frozen" {
             StateChange::new(incus::StateAction::Unfreeze)
         } else {
-            self.match_graphics(owner, &instance, &options).await?;
+            self.match_graphics(owner, &instance, &options, reporter)
+                .await?;
             StateChange::start()
         };
         if let Some(left) = still_cleared_away(&instance) {
@@ -101,15 +102,13 @@ impl Service {
         owner: &User,
         instance: &Versioned<Instance>,
         options: &Options,
+        reporter: &Reporter,
     ) -> Result<()> {
         let mut whole = instance.to_put();
         if !devices::match_graphics(&mut whole.devices, owner, options) {
             return Ok(());
         }
-        let project = self.project(owner.uid);
-        let changing = project.put_instance(&instance.name, &whole, Some(&instance.etag));
-        let operation = changing.await.map_err(incus_error)?;
-        operation.wait().await.map(drop).map_err(incus_error)
+        self.replace(owner.uid, instance, &whole, reporter).await
     }
 
     /// As [`begin`](Self::begin), after that has failed: once Incus has cleared away what is left.
